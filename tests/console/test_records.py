@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -156,6 +157,24 @@ def test_record_of_another_portal_is_not_in_this_one(page: Page, problems: Probl
     problems.expect("404")
     page.goto("/console/records/contact/another-portals")
     expect(page.get_by_role("alert")).to_contain_text("Not in the portal demo")
+    expect(page.get_by_role("alert")).to_contain_text("contact/another-portals does not exist")
+    assert violations(page) == []
+
+
+def test_deleted_record_says_when_and_shows_its_enrollments(
+    page: Page, portal: Portal, event_bus: EventBus, problems: Problems
+) -> None:
+    contact = portal.call("POST", "/crm/v3/objects/contact", {"properties": {"firstname": "Gone"}})["id"]
+    event_id = event_bus.send("forms.submitted", {"hs_form_id": "demo-request"}, objectId=contact)
+    page.goto(f"/console/events/{event_id}?record=contact/{contact}")
+    look_again_until_found(page)
+    enrollments = portal.call("GET", f"/enrollment/v1/records/contact/{contact}/enrollments")["results"]
+    portal.call("DELETE", f"/crm/v3/objects/contact/{contact}")
+    problems.expect("404")
+    page.goto(f"/console/records/contact/{contact}")
+    expect(page.get_by_role("heading", level=2, name=re.compile(r"^Deleted on \d+ \w+"))).to_be_visible()
+    expect(page.get_by_text("Its enrollments are kept, and nothing else.")).to_be_visible()
+    expect(page.locator(".en li")).to_have_count(len(enrollments))
     assert violations(page) == []
 
 
@@ -177,6 +196,48 @@ def test_flows_and_properties_of_a_record(page: Page) -> None:
 
 
 HOSTILE = "<img src=x onerror=alert(1)> \u202eevil \x1b[31m"
+
+
+REVERSED = "safe\u202etxt.exe"
+SHOWN = r"safe\u202etxt.exe"
+
+
+def test_text_of_users_cannot_reverse_the_text_around_it(
+    page: Page, portal: Portal, event_bus: EventBus, problems: Problems
+) -> None:
+    problems.expect("404")
+    properties = {"firstname": REVERSED, "lastname": "Two", "city": REVERSED}
+    contact = portal.call("POST", "/crm/v3/objects/contact", {"properties": properties})["id"]
+    portal.call("PUT", f"/crm/v3/lists/{quote(REVERSED)}/memberships/add", [contact])
+    event_id = event_bus.send("forms.submitted", {"hs_form_id": REVERSED}, objectId=contact, id=f"{REVERSED}-{contact}")
+    refused = event_bus.send("forms.submitted", {REVERSED: "x"}, objectId=contact, id=f"refused-{contact}")
+    opened(page, f"/console/records/contact/{contact}")
+    expect(page.locator(".record-head h1")).to_have_text(f"{SHOWN} Two")
+    expect(page.locator(".facts .kv", has_text="city")).to_contain_text(SHOWN)
+    expect(page.locator(".facts .kv", has_text="List")).to_contain_text(SHOWN)
+    assert overrides(page) == []
+    page.goto(f"/console/events/{quote(event_id)}?record=contact/{contact}")
+    look_again_until_found(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Event {SHOWN}-{contact}")
+    expect(page.locator(".event-side")).to_contain_text(SHOWN)
+    assert overrides(page) == []
+    page.goto(f"/console/events/{refused}?record=contact/{contact}")
+    look_again_until_found(page)
+    expect(page.locator("main")).to_contain_text(SHOWN)
+    assert overrides(page) == []
+    page.goto(f"/console/records?find={quote(REVERSED)}@example.com")
+    expect(page.get_by_text(f"No contact has the email address {SHOWN}@example.com")).to_be_visible()
+    assert overrides(page) == []
+
+
+def overrides(page: Page) -> list[str]:
+    """Return the texts, names and titles of the page that have the character that reverses text."""
+    return page.evaluate(
+        """() => [document.title, document.body.innerText,
+            ...[...document.querySelectorAll('[title], [aria-label]')].flatMap((element) =>
+                [element.getAttribute('title') ?? '', element.getAttribute('aria-label') ?? ''])
+        ].filter((text) => text.includes('\u202e'))"""
+    )
 
 
 def test_hostile_text_of_an_event_is_shown_as_text(page: Page, event_bus: EventBus) -> None:
