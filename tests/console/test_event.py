@@ -219,7 +219,7 @@ def test_associated_record_that_failed_a_filter_is_named(page: Page, portal: Por
 
     page.route("**/enrollment/v1/explain?*", with_company)
     page.goto(WHY)
-    name = re.compile('Failed: company/201 industry is any of "Retail". Found: Finance')
+    name = 'Failed: company/201 industry is any of "Retail". Found: Finance'
     expect(page.get_by_role("treeitem", name=name)).to_be_visible()
 
 

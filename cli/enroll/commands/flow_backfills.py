@@ -123,8 +123,8 @@ def _start(opened: Api, flow: Mapping[str, Any], body: dict[str, Any]) -> dict[s
     except ApiError as error:
         if any(fault.get("code") == "NOT_FILTER_BASED" for fault in error.errors):
             fail(
-                "--enroll-existing: expected a filter-based flow (enrollmentCriteria.type LIST_BASED), because only its "
-                f"criteria say which existing records to enroll; got flow {flow['id']}. Enroll records in it with "
+                "--enroll-existing: expected a filter-based flow (enrollmentCriteria.type LIST_BASED), because only "
+                f"its criteria say which existing records to enroll; got flow {flow['id']}. Enroll records in it with "
                 f"`enroll flows enroll {flow['id']} contact/101`, or with `--file contacts.csv` for many",
                 CONFLICT,
             )
