@@ -4,12 +4,12 @@ import { useState } from 'react';
 import { turnFlow } from '../../api/changes';
 import { ApiError } from '../../api/errors';
 import { type FlowOverview, flowsQuery } from '../../api/queries';
-import { Button } from '../../components/Button';
+import { Confirm } from '../../components/Confirm';
 import { flowName } from '../../components/flow-names';
-import { Modal } from '../../components/Modal';
 import { messageOf } from '../../components/states';
 import { Switch } from '../../components/Switch';
 import { say } from '../../components/toasts';
+import { UserText } from '../../components/UserText';
 import { SCOPES, useMissingScope } from '../../shell/portal';
 import { text } from '../../text';
 
@@ -50,31 +50,21 @@ export function FlowSwitch({ flow }: { flow: FlowOverview }) {
         disabledBecause={missingScope ?? (flow.canRun ? undefined : text.flows.cannotBeRead)}
         onChange={turn}
       />
-      <Modal
+      <Confirm
         title={text.flows.confirmOn(name)}
-        role="alertdialog"
         isOpen={isAsking}
         onClose={() => setAsking(false)}
-        actions={
-          <>
-            <Button onPress={() => setAsking(false)}>{text.action.cancel}</Button>
-            <Button
-              look="primary"
-              onPress={() => {
-                setAsking(false);
-                change.mutate(true);
-              }}
-            >
-              {text.flows.turnOn}
-            </Button>
-          </>
-        }
+        action={text.flows.turnOn}
+        look="primary"
+        onConfirm={() => change.mutate(true)}
       >
         {flow.warnings.map((warning) => (
-          <p key={warning}>{warning}</p>
+          <p key={warning}>
+            <UserText>{warning}</UserText>
+          </p>
         ))}
         <p>{text.flows.onlyFromNow}</p>
-      </Modal>
+      </Confirm>
     </>
   );
 }

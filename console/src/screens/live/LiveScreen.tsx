@@ -9,6 +9,7 @@ import { eventTypesQuery, type FlowOverview, flowsQuery, portalQuery } from '../
 import { Button, IconButton } from '../../components/Button';
 import { categoryOf, CategoryIcon } from '../../components/categories';
 import { CodeBlock } from '../../components/CodeBlock';
+import { ColumnHeads } from '../../components/ColumnHeads';
 import { type DecisionCode, DECISIONS } from '../../components/decisions';
 import { EventFacts, EventHeading, EventProperties } from '../../components/EventFacts';
 import { eventLabel, eventSummary, routeType } from '../../components/events';
@@ -442,17 +443,9 @@ function EventTable({ rows, gaps, answers, selectedKey, focusedRow, flowId, name
       );
     }
   }
-  const { column } = text.live;
   return (
     <table>
-      <thead>
-        <tr>
-          <th scope="col">{column.occurred}</th>
-          <th scope="col">{column.event}</th>
-          <th scope="col">{column.record}</th>
-          <th scope="col">{column.decided}</th>
-        </tr>
-      </thead>
+      <ColumnHeads names={Object.values(text.live.column)} />
       <tbody>{content}</tbody>
     </table>
   );

@@ -3,6 +3,7 @@ import { useInfiniteQuery, useMutation } from '@tanstack/react-query';
 import { flowsQuery } from '../../api/queries';
 import { enrollmentsOfRecordQuery, type RecordKey, testFlow, timelineQuery } from '../../api/record-queries';
 import { Button } from '../../components/Button';
+import { ColumnHeads } from '../../components/ColumnHeads';
 import { flowName } from '../../components/flow-names';
 import { FlowLink } from '../../components/FlowLink';
 import { DecisionPill, Pill } from '../../components/Pill';
@@ -32,14 +33,7 @@ export function FlowsTab({ record, objectTypeId }: { record: RecordKey; objectTy
   return (
     <>
       <table className="record-flows">
-        <thead>
-          <tr>
-            <th scope="col">{text.record.flow}</th>
-            <th scope="col">{text.record.latest}</th>
-            <th scope="col">{text.record.enrolledAt}</th>
-            <th scope="col">{text.record.now}</th>
-          </tr>
-        </thead>
+        <ColumnHeads names={[text.record.flow, text.record.latest, text.record.enrolledAt, text.record.now]} />
         <tbody>
           {shown.map((flow) => {
             const decision = latest.get(flow.id);

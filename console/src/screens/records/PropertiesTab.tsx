@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 
 import { propertyHistoryQuery, type RecordKey, type WholeRecord } from '../../api/record-queries';
+import { ColumnHeads } from '../../components/ColumnHeads';
 import { Empty, messageOf, Placeholder } from '../../components/states';
 import { Time } from '../../components/Time';
 import { UserText } from '../../components/UserText';
@@ -20,14 +21,7 @@ export function PropertiesTab({ record, recordKey }: { record: WholeRecord; reco
         </p>
       )}
       <table className="properties">
-        <thead>
-          <tr>
-            <th scope="col">{text.record.property}</th>
-            <th scope="col">{text.record.value}</th>
-            <th scope="col">{text.record.changed}</th>
-            <th scope="col">{text.record.earlier}</th>
-          </tr>
-        </thead>
+        <ColumnHeads names={[text.record.property, text.record.value, text.record.changed, text.record.earlier]} />
         <tbody>
           {Object.entries(record.properties).map(([name, { value, changedAt }]) => (
             <tr key={name}>
