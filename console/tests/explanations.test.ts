@@ -161,3 +161,24 @@ test.each([
 ])('%s of "%s" is shown as %s', (found, subject, words) => {
   expect(foundWords(found, subject)).toBe(words);
 });
+
+test('a filter about associated records has a line for each record that made it fail', () => {
+  const failure = { property: 'industry', operation, expected: 'is any of "Retail"', found: 'Finance' };
+  const failed = {
+    ...filter('associated companies', null, false),
+    found: 2,
+    associated: [
+      { record: '0-2/900', failure },
+      { record: '0-2/901', failure: null },
+    ],
+  };
+  const refinementCriteria = { filterBranchType: 'AND' as const, filters: [failed], filterBranches: [], passed: false };
+  const [about] = lines(account({ refinementCriteria })).at(-1)?.children ?? [];
+  expect(about?.found).toBe('2 associated records');
+  expect(about?.children.map(({ subject, words, found, isDecisive }) => [subject, words, found, isDecisive])).toEqual([
+    ['company/900', 'industry is any of "Retail"', 'Finance', true],
+    ['company/901', 'meets all filters', null, true],
+  ]);
+  const row = matrixOf([account({ refinementCriteria })], CATALOG)[0];
+  expect(row?.cells.find(({ step }) => step === 'filters')?.words).toBe('Finance');
+});

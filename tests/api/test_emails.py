@@ -62,6 +62,16 @@ def test_email_of_two_contacts_is_a_conflict_that_names_both() -> None:
     assert answer.json["errors"][0]["context"] == {"ids": ["101", "104"]}
 
 
+def test_message_says_that_more_contacts_have_the_email_than_it_names() -> None:
+    api = example_portal()
+    for number in range(501, 512):
+        store(api, str(number), "shared@example.com")
+    answer = read(api, "shared@example.com")
+    ids = [str(number) for number in range(501, 511)]
+    assert answer.json["message"].startswith(f"More than 10 contacts have the email shared@example.com: {ids[0]}, ")
+    assert answer.json["errors"][0]["context"] == {"ids": ids}
+
+
 def test_contacts_of_a_batch_are_found_by_their_emails() -> None:
     api = example_portal()
     store(api, "104", "101@example.com")

@@ -226,7 +226,9 @@ def test_a_deleted_record_is_gone_and_late_events_do_not_bring_it_back() -> None
     api = example_portal()
     assert [api("DELETE", f"{CONTACTS}/101").status for _ in range(2)] == [204, 204]
     for method, body in (("GET", None), ("PATCH", {"properties": {}})):
-        assert api(method, f"{CONTACTS}/101", body).status == 404
+        answer = api(method, f"{CONTACTS}/101", body)
+        assert (answer.status, answer.faults) == (404, [("objectId", "RECORD_DELETED")])
+        assert answer.json["errors"][0]["context"] == {"deletedAt": ["2026-11-23T10:00:00.000Z"]}
     key = RecordKey("p1", "0-1", "101")
     assert api.world.records.records[key].properties == {}
 

@@ -70,7 +70,10 @@ def test_options_of_the_backfill_need_it(portal: Api, option: list[str]) -> None
 
 def test_flow_of_another_type_has_no_backfill(portal: Api) -> None:
     result = run("flows", "on", "1001", "--enroll-existing", "--yes", code=5)
-    assert "expected a filter-based flow" in result.output
+    message = " ".join(result.output.split())
+    assert "--enroll-existing: expected a filter-based flow" in message
+    assert "enroll flows enroll 1001 contact/101" in message
+    assert "POST" not in message
 
 
 def test_flow_without_backfills_is_reported(portal: Api) -> None:

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,13 +96,20 @@ def local_run(browser: Browser, ports: list[int], tmp_path_factory: pytest.TempP
     if address := os.environ.get("ENROLL_CONSOLE_TESTED"):
         yield address
         return
+    with started(ports, tmp_path_factory.mktemp("local-run")) as address:
+        yield address
+
+
+@contextmanager
+def started(ports: list[int], folder: Path, *options: str) -> Iterator[str]:
+    """Start a local run, with its output in a file of the folder. Yields the address of its HTTP API."""
     assert (PROJECT / "build" / "console" / "site" / "index.html").exists(), "The console is not built: make browser"
     port, lambda_port, api_port = ports
-    log = tmp_path_factory.mktemp("local-run") / "output.txt"
-    options = ["--port", str(port), "--lambda-port", str(lambda_port), "--api-port", str(api_port)]
+    log = folder / "output.txt"
+    ports_of_run = ["--port", str(port), "--lambda-port", str(lambda_port), "--api-port", str(api_port)]
     with log.open("w") as output:
         process = subprocess.Popen(
-            [str(PROJECT / ".venv" / "bin" / "enroll"), "local", "run", *options],
+            [str(PROJECT / ".venv" / "bin" / "enroll"), "local", "run", *ports_of_run, *options],
             cwd=PROJECT,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.console.axe import violations
 from tests.console.conftest import PHONE
@@ -115,7 +115,7 @@ def test_small_screen_does_not_scroll_sideways(page: Page) -> None:
 
 def test_unknown_id_says_what_to_check(page: Page) -> None:
     page.goto(f"{EVENTS}/no-such-event")
-    expect(page.get_by_text("No event of this id is kept, and none is unprocessed.")).to_be_visible()
+    expect(page.get_by_text("No event of this ID is kept, and none is unprocessed.")).to_be_visible()
     assert violations(page) == []
 
 
@@ -170,9 +170,57 @@ def test_matrix_stays_a_table_on_a_phone(page: Page) -> None:
 def test_matrix_without_an_event_asks_for_one(page: Page) -> None:
     page.goto("/console/why")
     page.get_by_label("Record", exact=True).fill("contact/103")
-    page.get_by_label("Event id").fill("website-page-visited-by-customer")
+    page.get_by_label("Event ID").fill("website-page-visited-by-customer")
     page.get_by_role("button", name="Show the decisions").click()
     expect(page.get_by_role("table")).to_be_visible()
+
+
+def test_event_is_chosen_from_the_newest_events_of_the_record(page: Page) -> None:
+    page.goto("/console/why")
+    page.get_by_label("Record", exact=True).fill("chloe.martin@example.com")
+    page.keyboard.press("Enter")
+    events = page.get_by_role("region", name="Newest events of the record")
+    expect(events.get_by_role("link", name="Page visited").first).to_be_visible()
+    expect(page).to_have_url(re.compile("record=contact%2F103"))
+    assert violations(page) == []
+    row = events.get_by_role("listitem").filter(has_text="Filtered out").first
+    row.get_by_role("link").click()
+    expect(page.get_by_role("row", name=re.compile("Looked at prices")).first).to_contain_text("customer, France, 20")
+    page.get_by_role("link", name="Another event").click()
+    expect(events).to_be_visible()
+
+
+def test_keys_choose_an_event(page: Page) -> None:
+    page.goto("/console/why?record=103")
+    events = page.get_by_role("region", name="Newest events of the record")
+    expect(events).to_be_visible()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(
+        page.get_by_text("Flows by steps of the decision").or_(page.get_by_text("No flow is triggered"))
+    ).to_be_attached()
+
+
+def test_associated_record_that_failed_a_filter_is_named(page: Page, portal: Portal) -> None:
+    def with_company(route: Route) -> None:
+        answer = route.fetch()
+        content = answer.json()
+        decision = next(each for each in content["results"][0]["decisions"] if each["flowId"] == "1016")
+        failure = {"property": "industry", "operation": {}, "expected": 'is any of "Retail"', "found": "Finance"}
+        decision["refinementCriteria"] = {
+            "property": "associated companies",
+            "operation": {},
+            "expected": "at least one meets the filters",
+            "found": 1,
+            "passed": False,
+            "associated": [{"record": "0-2/201", "failure": failure}],
+        }
+        route.fulfill(response=answer, json=content)
+
+    page.route("**/enrollment/v1/explain?*", with_company)
+    page.goto(WHY)
+    name = 'Failed: company/201 industry is any of "Retail". Found: Finance'
+    expect(page.get_by_role("treeitem", name=name)).to_be_visible()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -14,6 +15,7 @@ from tests.console.event_page import look_again_until_found
 from tests.console.portal import Portal
 
 CHLOE = "/console/records/contact/103"
+MOST_TABS = 80
 
 
 def opened(page: Page, path: str) -> Page:
@@ -32,6 +34,46 @@ def test_filter_that_kept_a_contact_out_is_open_with_what_was_found(page: Page) 
     expect(looked_at_prices.get_by_role("button").first).to_contain_text("Filtered out")
     failed = looked_at_prices.locator(".line.no .found")
     expect(failed.filter(has_text=re.compile(r"\S"))).to_have_text(["customer", "France", "20"])
+
+
+def test_keyboard_alone_finds_the_filter_that_kept_a_contact_out(page: Page) -> None:
+    page.goto("/console/flows")
+    expect(page.locator("tbody tr").first).to_be_visible()
+    page.keyboard.press("g")
+    page.keyboard.press("r")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Records")
+    page.keyboard.press("/")
+    expect(page.get_by_label("Find a record")).to_be_focused()
+    page.keyboard.type("contact/103")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Chloé Martin")
+    card = decision(page, "Looked at prices")
+    expect(card).to_be_visible()
+    opener = card.get_by_role("button").first
+    tab_to(page, opener)
+    page.keyboard.press("Enter")
+    expect(opener).to_have_attribute("aria-expanded", "false")
+    page.keyboard.press("Enter")
+    expect(opener).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("Tab")
+    items = card.get_by_role("treeitem")
+    expect(items.first).to_be_focused()
+    heard = []
+    for number in range(items.count()):
+        expect(items.nth(number)).to_be_focused()
+        heard.append(items.nth(number).inner_text().split("\n")[0])
+        page.keyboard.press("ArrowDown")
+    failed = [words for words in heard if words.startswith("Failed") and "Found" in words]
+    assert [words.rpartition("Found: ")[2] for words in failed] == ["customer", "France", "20"]
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    """Press Tab until the target has the focus, as somebody without a pointer does."""
+    for _ in range(MOST_TABS):
+        page.keyboard.press("Tab")
+        if target.evaluate("(element) => element === document.activeElement"):
+            return
+    raise AssertionError(f"The focus did not arrive within {MOST_TABS} presses of Tab.")
 
 
 def test_enrollments_are_those_of_the_api(page: Page, portal: Portal) -> None:
@@ -115,6 +157,24 @@ def test_record_of_another_portal_is_not_in_this_one(page: Page, problems: Probl
     problems.expect("404")
     page.goto("/console/records/contact/another-portals")
     expect(page.get_by_role("alert")).to_contain_text("Not in the portal demo")
+    expect(page.get_by_role("alert")).to_contain_text("contact/another-portals does not exist")
+    assert violations(page) == []
+
+
+def test_deleted_record_says_when_and_shows_its_enrollments(
+    page: Page, portal: Portal, event_bus: EventBus, problems: Problems
+) -> None:
+    contact = portal.call("POST", "/crm/v3/objects/contact", {"properties": {"firstname": "Gone"}})["id"]
+    event_id = event_bus.send("forms.submitted", {"hs_form_id": "demo-request"}, objectId=contact)
+    page.goto(f"/console/events/{event_id}?record=contact/{contact}")
+    look_again_until_found(page)
+    enrollments = portal.call("GET", f"/enrollment/v1/records/contact/{contact}/enrollments")["results"]
+    portal.call("DELETE", f"/crm/v3/objects/contact/{contact}")
+    problems.expect("404")
+    page.goto(f"/console/records/contact/{contact}")
+    expect(page.get_by_role("heading", level=2, name=re.compile(r"^Deleted on \d+ \w+"))).to_be_visible()
+    expect(page.get_by_text("Its enrollments are kept, and nothing else.")).to_be_visible()
+    expect(page.locator(".en li")).to_have_count(len(enrollments))
     assert violations(page) == []
 
 
@@ -136,6 +196,48 @@ def test_flows_and_properties_of_a_record(page: Page) -> None:
 
 
 HOSTILE = "<img src=x onerror=alert(1)> \u202eevil \x1b[31m"
+
+
+REVERSED = "safe\u202etxt.exe"
+SHOWN = r"safe\u202etxt.exe"
+
+
+def test_text_of_users_cannot_reverse_the_text_around_it(
+    page: Page, portal: Portal, event_bus: EventBus, problems: Problems
+) -> None:
+    problems.expect("404")
+    properties = {"firstname": REVERSED, "lastname": "Two", "city": REVERSED}
+    contact = portal.call("POST", "/crm/v3/objects/contact", {"properties": properties})["id"]
+    portal.call("PUT", f"/crm/v3/lists/{quote(REVERSED)}/memberships/add", [contact])
+    event_id = event_bus.send("forms.submitted", {"hs_form_id": REVERSED}, objectId=contact, id=f"{REVERSED}-{contact}")
+    refused = event_bus.send("forms.submitted", {REVERSED: "x"}, objectId=contact, id=f"refused-{contact}")
+    opened(page, f"/console/records/contact/{contact}")
+    expect(page.locator(".record-head h1")).to_have_text(f"{SHOWN} Two")
+    expect(page.locator(".facts .kv", has_text="city")).to_contain_text(SHOWN)
+    expect(page.locator(".facts .kv", has_text="List")).to_contain_text(SHOWN)
+    assert overrides(page) == []
+    page.goto(f"/console/events/{quote(event_id)}?record=contact/{contact}")
+    look_again_until_found(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Event {SHOWN}-{contact}")
+    expect(page.locator(".event-side")).to_contain_text(SHOWN)
+    assert overrides(page) == []
+    page.goto(f"/console/events/{refused}?record=contact/{contact}")
+    look_again_until_found(page)
+    expect(page.locator("main")).to_contain_text(SHOWN)
+    assert overrides(page) == []
+    page.goto(f"/console/records?find={quote(REVERSED)}@example.com")
+    expect(page.get_by_text(f"No contact has the email address {SHOWN}@example.com")).to_be_visible()
+    assert overrides(page) == []
+
+
+def overrides(page: Page) -> list[str]:
+    """Return the texts, names and titles of the page that have the character that reverses text."""
+    return page.evaluate(
+        """() => [document.title, document.body.innerText,
+            ...[...document.querySelectorAll('[title], [aria-label]')].flatMap((element) =>
+                [element.getAttribute('title') ?? '', element.getAttribute('aria-label') ?? ''])
+        ].filter((text) => text.includes('\u202e'))"""
+    )
 
 
 def test_hostile_text_of_an_event_is_shown_as_text(page: Page, event_bus: EventBus) -> None:

@@ -71,7 +71,7 @@ def test_another_portal_shows_none_of_the_first_portals_flows(page: Page) -> Non
     page.goto("/console/flows")
     expect(page.locator("tbody tr").first).to_be_visible()
     page.get_by_role("button", name="Change the portal: demo").click()
-    page.get_by_label("Id of the portal").fill("empty-portal")
+    page.get_by_label("ID of the portal").fill("empty-portal")
     page.get_by_role("button", name="Open the portal").click()
     expect(page.get_by_text("No flows yet.")).to_be_visible()
     expect(page.get_by_role("button", name="Change the portal: empty-portal")).to_be_visible()

@@ -1,6 +1,8 @@
 """Reading the unprocessed-events queue changes nothing in it."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import boto3
@@ -25,7 +27,10 @@ class Queue:
         self.url = url
         self.client: Any = boto3.client("sqs", region_name=REGION)
         self.seconds = 0.0
-        self.reader = SqsUnprocessedReader(self.client, url, read_unprocessed, lambda: self.seconds)
+        self.reader = SqsUnprocessedReader(self.client, url, read_unprocessed, lambda: self.seconds, self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
 
     def put(self, count: int) -> None:
         for number in range(count):
@@ -132,6 +137,29 @@ def test_scan_waits_for_messages_that_another_reader_holds(queue: Queue, monkeyp
     monkeypatch.setattr(queue.client, "get_queue_attributes", released)
     reasons, is_complete = queue.scan()
     assert (sorted(reasons), is_complete) == (["R0", "R1"], True)
+
+
+def test_two_scans_at_the_same_time_both_find_all_messages(queue: Queue) -> None:
+    queue.put(35)
+    both_hold_messages = threading.Barrier(2)
+
+    def scan() -> tuple[list[str], bool]:
+        reasons: list[str] = []
+
+        def visit(message: UnprocessedMessage) -> bool:
+            if not reasons:
+                both_hold_messages.wait(timeout=30)
+            reasons.append(message.unprocessed.reason)
+            return True
+
+        reader = SqsUnprocessedReader(queue.client, queue.url, read_unprocessed)
+        is_complete = reader.visit_all(visit)
+        return sorted(reasons), is_complete
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = [future.result() for future in [pool.submit(scan), pool.submit(scan)]]
+    assert answers == [(sorted(f"R{number}" for number in range(35)), True)] * 2
+    assert queue.visible() == 35
 
 
 def test_scan_is_bounded_by_messages_and_by_time(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

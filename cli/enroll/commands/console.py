@@ -77,7 +77,11 @@ def _site() -> Any:
         return site
     site = ConsoleSite.of_package()
     if site.problem is not None:
-        fail("this installation of enroll has no web console. Run the command in a checkout, which builds it", FAILED)
+        fail(
+            "this installation of enroll has no web console, because its package was built without it. Run the command "
+            "in a checkout, or build the package there again: `make console`, then `uv build --wheel`",
+            FAILED,
+        )
     return site
 
 

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from enroll.api import Api, ApiUrl, Portal, api_errors_reported, open_api, path_segment
+from enroll.api import Api, ApiError, ApiUrl, Portal, api_errors_reported, open_api, path_segment
 from enroll.completion import complete_flows
 from enroll.flow_names import find_flow
 from enroll.output import (
+    CONFLICT,
     FAILED,
     INVALID,
     NOT_FOUND,
@@ -116,11 +117,27 @@ def enrolled_number(run: Mapping[str, Any]) -> int:
     return int(run["decisions"].get("ENROLLED", 0))
 
 
+def _start(opened: Api, flow: Mapping[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """Start a run. Ends the command with CONFLICT if the flow has no criteria that say which records to enroll."""
+    try:
+        # The call is retried, and must start one run.
+        run: dict[str, Any] = opened.call("POST", _path(flow), body, headers={"Idempotency-Key": f"cli-{uuid.uuid4()}"})
+    except ApiError as error:
+        if any(fault.get("code") == "NOT_FILTER_BASED" for fault in error.errors):
+            fail(
+                "--enroll-existing: expected a filter-based flow (enrollmentCriteria.type LIST_BASED), because only "
+                f"its criteria say which existing records to enroll; got flow {flow['id']}. Enroll records in it with "
+                f"`enroll flows enroll {flow['id']} contact/101`, or with `--file contacts.csv` for many",
+                CONFLICT,
+            )
+        raise
+    return run
+
+
 def _finish(opened: Api, flow: Mapping[str, Any], body: dict[str, Any], label: str, *, quiet: bool) -> dict[str, Any]:
     """Start a run, and wait until it is finished. If the command is interrupted, the run continues."""
     with api_errors_reported():
-        # The call is retried, and must start one run.
-        run = opened.call("POST", _path(flow), body, headers={"Idempotency-Key": f"cli-{uuid.uuid4()}"})
+        run = _start(opened, flow, body)
         with progress_bar(label, run["records"], quiet=quiet) as progress:
             while run["status"] not in ENDED:
                 if run["status"] == "PAUSED":

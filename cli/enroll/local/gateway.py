@@ -12,15 +12,13 @@ import time
 import uuid
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from enroll.local.loopback_http import HttpRequest, Response
 from enroll.local.sandbox import Outcome
 from enroll.local.settings import HOST
 
 FUNCTION = "api"
-# The ends of paths to which a POST request changes nothing.
-READING_POSTS = ("/batch/read", "/check", "/test", "/simulate", "/summaries", "/preview", "/impact")
 DOCS = "/docs"
 """The page with Swagger UI. Its parameter `portal` prefills the portal of requests."""
 
@@ -95,8 +93,10 @@ def request_of(event: Any) -> tuple[str, str] | None:
 
 
 def is_change(method: str, path: str) -> bool:
-    """Return whether a request can change something."""
-    if method == "POST":
-        is_search = path.startswith("/enrollment/v1/records/") and path.endswith("/enrollments")
-        return not is_search and not path.endswith(READING_POSTS)
-    return method != "GET"
+    """Return whether a request can change something, by the scope of its operation. ``path`` is decoded."""
+    # Imported at the first request, because the table of the operations loads the whole API.
+    from enroll.api_routes import find_route, is_reading
+
+    route = find_route(quote(path))
+    endpoint = None if route is None else route.operations.get(method)
+    return method != "GET" if endpoint is None else not is_reading(endpoint)

@@ -8,6 +8,7 @@ import { Id } from './Id';
 import { RecordLink } from './RecordLink';
 import { Time } from './Time';
 import { useRecordNames } from './useRecordNames';
+import { UserText } from './UserText';
 
 /** What happened, in words, with the icon of its category. */
 export function EventHeading({ event }: { event: EventOccurrence }) {
@@ -16,12 +17,12 @@ export function EventHeading({ event }: { event: EventOccurrence }) {
     <>
       <CategoryIcon category={categoryOf(event.eventType)} />
       <h2>{eventLabel(event.eventType, catalog)}</h2>
-      <bdi className="soft truncate grow">{eventSummary(event)}</bdi>
+      <UserText className="soft truncate grow">{eventSummary(event)}</UserText>
     </>
   );
 }
 
-/** The id, record, times and source of an event. */
+/** The ID, record, times and source of an event. */
 export function EventFacts({ event }: { event: EventOccurrence }) {
   const key = { objectType: routeType(event.objectType), objectId: event.objectId };
   const nameOf = useRecordNames([key]);
@@ -38,14 +39,16 @@ export function EventFacts({ event }: { event: EventOccurrence }) {
       <div>
         <dt>{text.event.type}</dt>
         <dd>
-          <code>{event.eventType}</code>
+          <code>
+            <UserText>{event.eventType}</UserText>
+          </code>
         </dd>
       </div>
       <div>
         <dt>{text.event.record}</dt>
         <dd>
           <RecordLink objectTypeId={event.objectType} objectId={event.objectId} name={name} />{' '}
-          {name !== undefined && name !== path && <span className="muted">{path}</span>}
+          {name !== undefined && name !== path && <UserText className="muted">{path}</UserText>}
         </dd>
       </div>
       <div>
@@ -63,7 +66,7 @@ export function EventFacts({ event }: { event: EventOccurrence }) {
       <div>
         <dt>{text.event.source}</dt>
         <dd>
-          <bdi>{event.source}</bdi>
+          <UserText>{event.source}</UserText>
         </dd>
       </div>
     </dl>
@@ -80,14 +83,16 @@ export function EventProperties({ event }: { event: EventOccurrence }) {
     <dl className="kv num">
       {properties.map(([name, value]) => (
         <div key={name}>
-          <dt title={name}>{known.find((property) => property.name === name)?.label ?? name}</dt>
+          <dt>
+            <UserText title={name}>{known.find((property) => property.name === name)?.label ?? name}</UserText>
+          </dt>
           <dd>
             {isWebAddress(value) ? (
               <a className="link" href={value} target="_blank" rel="noreferrer noopener">
-                {value}
+                <UserText>{value}</UserText>
               </a>
             ) : (
-              <bdi>{value}</bdi>
+              <UserText>{value}</UserText>
             )}
           </dd>
         </div>

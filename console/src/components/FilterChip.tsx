@@ -13,6 +13,7 @@ import { SearchField as AriaSearchField } from 'react-aria-components/SearchFiel
 import { Dialog } from 'react-aria-components/Dialog';
 
 import { text } from '../text';
+import { UserText } from './UserText';
 
 export interface FilterOption {
   id: string;
@@ -39,7 +40,11 @@ export function FilterChip({ label, options, value, onChange }: FilterChipProps)
         <Button className={`chip ${value === null ? '' : 'chosen'}`}>
           {value === null && <Plus size={14} strokeWidth={1.8} aria-hidden />}
           {label}
-          {value !== null && <b>{chosen?.label ?? value}</b>}
+          {value !== null && (
+            <b>
+              <UserText>{chosen?.label ?? value}</UserText>
+            </b>
+          )}
         </Button>
         <Popover className="popover" placement="bottom start">
           <Dialog className="filter-dialog" aria-label={label}>
@@ -69,8 +74,12 @@ export function FilterChip({ label, options, value, onChange }: FilterChipProps)
                       textValue={`${option.label} ${option.detail ?? ''}`}
                       className="menu-item two-lines"
                     >
-                      <span>{option.label}</span>
-                      {option.detail !== undefined && <small>{option.detail}</small>}
+                      <UserText>{option.label}</UserText>
+                      {option.detail !== undefined && (
+                        <small>
+                          <UserText>{option.detail}</UserText>
+                        </small>
+                      )}
                     </ListBoxItem>
                   )}
                 </ListBox>

@@ -2,16 +2,20 @@ import { Copy } from 'lucide-react';
 
 import { text } from '../text';
 import { copy } from './copying';
+import { visibleControls } from './user-text';
+import { UserText } from './UserText';
 
-/** An id, monospaced, with a button that copies it. The button appears on hover and on focus. */
+/** An ID, monospaced, with a button that copies it. The button appears on hover and on focus. */
 export function Id({ children }: { children: string }) {
   return (
     <span className="id-text">
-      <code>{children}</code>
+      <code>
+        <UserText>{children}</UserText>
+      </code>
       <button
         type="button"
         className="copy"
-        aria-label={text.action.copyId(children)}
+        aria-label={text.action.copyId(visibleControls(children))}
         title={text.action.copy}
         onClick={() => copy(children)}
       >

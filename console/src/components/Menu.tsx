@@ -2,6 +2,8 @@ import type { LucideIcon } from 'lucide-react';
 import type { ReactElement } from 'react';
 import { Menu as AriaMenu, MenuItem, MenuTrigger, Popover } from 'react-aria-components/Menu';
 
+import { UserText } from './UserText';
+
 export interface MenuAction {
   id: string;
   label: string;
@@ -32,7 +34,7 @@ export function Menu({ label, actions, children }: MenuProps) {
           {actions.map(({ id, label: words, icon: Icon, isDanger }) => (
             <MenuItem key={id} id={id} textValue={words} className={`menu-item ${isDanger === true ? 'danger' : ''}`}>
               {Icon !== undefined && <Icon size={14} strokeWidth={1.8} aria-hidden />}
-              {words}
+              <UserText>{words}</UserText>
             </MenuItem>
           ))}
         </AriaMenu>

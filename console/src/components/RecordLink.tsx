@@ -1,6 +1,8 @@
 import { Link } from '@tanstack/react-router';
 
 import { routeType } from './events';
+import { visibleControls } from './user-text';
+import { UserText } from './UserText';
 
 interface RecordLinkProps {
   /** An id (`0-1`) or a name (`CONTACT`) of the object type. */
@@ -15,8 +17,13 @@ export function RecordLink({ objectTypeId, objectId, name }: RecordLinkProps) {
   const objectType = routeType(objectTypeId);
   const path = `${objectType}/${objectId}`;
   return (
-    <Link className="link" to="/records/$objectType/$objectId" params={{ objectType, objectId }} title={path}>
-      <bdi>{name ?? path}</bdi>
+    <Link
+      className="link"
+      to="/records/$objectType/$objectId"
+      params={{ objectType, objectId }}
+      title={visibleControls(path)}
+    >
+      <UserText>{name ?? path}</UserText>
     </Link>
   );
 }

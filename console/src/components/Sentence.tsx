@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 
 import { eventTypesQuery } from '../api/queries';
 import { type Part, partsOf } from './sentences';
+import { visibleControls } from './user-text';
 
 interface SentenceProps {
   /** The sentences of the API (`explanation`). */
@@ -14,7 +15,7 @@ interface SentenceProps {
 export function Sentence({ children, eventTypes }: SentenceProps) {
   const catalog = useQuery(eventTypesQuery()).data ?? [];
   const labels = catalog.filter(({ eventType }) => eventTypes.includes(eventType));
-  return <>{partsOf(children.join(' '), labels).map(shown)}</>;
+  return <bdi>{partsOf(visibleControls(children.join(' ')), labels).map(shown)}</bdi>;
 }
 
 // Parts have no identity but their place in the sentence.

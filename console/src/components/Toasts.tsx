@@ -3,6 +3,7 @@ import { X } from 'lucide-react';
 import { text } from '../text';
 import { Button, IconButton } from './Button';
 import { dismiss, useToasts } from './toasts';
+import { UserText } from './UserText';
 
 /** The messages, which a screen reader announces. The region exists before its first message. */
 export function Toasts() {
@@ -11,7 +12,7 @@ export function Toasts() {
     <div className="toasts" role="status" aria-live="polite">
       {toasts.map(({ id, message, tone, action }) => (
         <div key={id} className={`toast ${tone}`}>
-          <span className="grow">{message}</span>
+          <UserText className="grow">{message}</UserText>
           {action !== undefined && (
             <Button
               isSmall

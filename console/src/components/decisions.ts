@@ -17,21 +17,28 @@ interface DecisionLook {
   icon: LucideIcon | null;
 }
 
-export const DECISIONS: Readonly<Record<DecisionCode, DecisionLook>> = {
-  ENROLLED: { words: text.decision.ENROLLED, tone: 'good', icon: Check },
-  FILTERED_OUT: { words: text.decision.FILTERED_OUT, tone: 'warn', icon: ListFilter },
-  LOOP_STOPPED: { words: text.decision.LOOP_STOPPED, tone: 'warn', icon: Repeat },
-  WAITING: { words: text.decision.WAITING, tone: 'info', icon: Clock },
-  ALREADY_ENROLLED: { words: text.decision.ALREADY_ENROLLED, tone: 'plain', icon: Check },
-  MET_BEFORE: { words: text.decision.MET_BEFORE, tone: 'plain', icon: Clock },
-  NOT_MATCHED: { words: text.decision.NOT_MATCHED, tone: 'plain', icon: Minus },
-  NOT_ELIGIBLE: { words: text.decision.NOT_ELIGIBLE, tone: 'plain', icon: Ban },
-  BEFORE_ACTIVATION: { words: text.decision.BEFORE_ACTIVATION, tone: 'plain', icon: Clock },
-  SUPPRESSED: { words: text.decision.SUPPRESSED, tone: 'warn', icon: Ban },
-  GOAL_MET: { words: text.decision.GOAL_MET, tone: 'warn', icon: Flag },
-  UNKNOWN_RECORD: { words: text.decision.UNKNOWN_RECORD, tone: 'plain', icon: Ban },
-  DUPLICATE_EVENT: { words: text.decision.DUPLICATE_EVENT, tone: 'plain', icon: Copy },
+const LOOKS: Readonly<Record<DecisionCode, readonly [Tone, LucideIcon]>> = {
+  ENROLLED: ['good', Check],
+  FILTERED_OUT: ['warn', ListFilter],
+  LOOP_STOPPED: ['warn', Repeat],
+  WAITING: ['info', Clock],
+  ALREADY_ENROLLED: ['plain', Check],
+  MET_BEFORE: ['plain', Clock],
+  NOT_MATCHED: ['plain', Minus],
+  NOT_ELIGIBLE: ['plain', Ban],
+  BEFORE_ACTIVATION: ['plain', Clock],
+  SUPPRESSED: ['warn', Ban],
+  GOAL_MET: ['warn', Flag],
+  UNKNOWN_RECORD: ['plain', Ban],
+  DUPLICATE_EVENT: ['plain', Copy],
 };
+
+export const DECISIONS = Object.fromEntries(
+  Object.entries(LOOKS).map(([code, [tone, icon]]) => [
+    code,
+    { words: text.decision[code as DecisionCode], tone, icon },
+  ]),
+) as Readonly<Record<DecisionCode, DecisionLook>>;
 
 const NO_DECISION: DecisionLook = { words: text.decision.none, tone: 'plain', icon: null };
 

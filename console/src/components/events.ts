@@ -4,6 +4,7 @@ import type { Schemas } from '../api/client';
 import type { EventType } from '../api/queries';
 import { text } from '../text';
 import { objectTypeName } from './records';
+import { visibleControls } from './user-text';
 
 export type EventOccurrence = Schemas['EventOccurrence'];
 
@@ -16,7 +17,10 @@ const NAMES = /_(title|name|subject)$/;
 const PATHS = ['hs_url', 'hs_page_url'];
 
 /** Return a few words about an event, for example `/pricing`. Empty if the event has no properties. */
-export function eventSummary({ eventType, properties }: Pick<EventOccurrence, 'eventType' | 'properties'>): string {
+export const eventSummary = (event: Pick<EventOccurrence, 'eventType' | 'properties'>): string =>
+  visibleControls(rawSummary(event));
+
+function rawSummary({ eventType, properties }: Pick<EventOccurrence, 'eventType' | 'properties'>): string {
   const special = SUMMARIES[eventType]?.(properties);
   if (special !== undefined) return special;
   for (const name of PATHS) {

@@ -1,6 +1,7 @@
 /** Names of records. */
 
 import { text } from '../text';
+import { visibleControls } from './user-text';
 
 type PropertyValue = string | number | boolean | null | readonly string[];
 
@@ -16,6 +17,14 @@ export const recordPath = (objectTypeId: string, objectId: string): string =>
 
 /** Return the name of a record: first and last name, another property that names it, or its type and id. */
 export function recordName(
+  objectTypeId: string,
+  objectId: string,
+  properties: Readonly<Record<string, PropertyValue | undefined>>,
+): string {
+  return visibleControls(rawName(objectTypeId, objectId, properties));
+}
+
+function rawName(
   objectTypeId: string,
   objectId: string,
   properties: Readonly<Record<string, PropertyValue | undefined>>,

@@ -10,6 +10,8 @@ import { text } from '../text';
 import { Button } from './Button';
 import { Id } from './Id';
 import { formatTime } from './times';
+import { visibleControls } from './user-text';
+import { UserText } from './UserText';
 
 /** A skeleton appears only when loading takes longer, so that a fast answer does not flicker. */
 const SHOWN_AFTER_MS = 150;
@@ -72,18 +74,22 @@ export function Empty({ icon: Icon = SearchX, children, action }: EmptyProps) {
 
 interface ErrorStateProps {
   error: Error;
+  /** What was looked for, for example `contact/103`. */
+  subject?: string;
   onRetry?: () => void;
 }
 
 /** A screen, or a part of it, that could not be loaded. */
-export function ErrorState({ error, onRetry }: ErrorStateProps) {
+export function ErrorState({ error, subject, onRetry }: ErrorStateProps) {
   const portalId = usePortalId();
   if (error instanceof ApiError && error.status === 404) {
     return (
       <div className="state" role="alert">
         <SearchX size={24} strokeWidth={1.5} aria-hidden />
         <h2>{text.state.notFound(portalId)}</h2>
-        <p>{text.state.notFoundExplanation}</p>
+        <p>
+          <UserText>{text.state.notFoundExplanation(subject)}</UserText>
+        </p>
       </div>
     );
   }
@@ -92,7 +98,9 @@ export function ErrorState({ error, onRetry }: ErrorStateProps) {
     <div className="state" role="alert">
       <CircleAlert size={24} strokeWidth={1.5} aria-hidden className="bad-mark" />
       <h2>{isSignedOut ? text.state.signedOutTitle : text.state.errorTitle}</h2>
-      <p>{messageOf(error)}</p>
+      <p>
+        <UserText>{messageOf(error)}</UserText>
+      </p>
       {error instanceof ApiError && error.correlationId !== null && (
         <p className="muted">
           {text.state.correlationId} <Id>{error.correlationId}</Id>
@@ -106,7 +114,9 @@ export function ErrorState({ error, onRetry }: ErrorStateProps) {
 }
 
 /** What went wrong, in words for people. */
-export function messageOf(error: Error): string {
+export const messageOf = (error: Error): string => visibleControls(wordsOf(error));
+
+function wordsOf(error: Error): string {
   if (!(error instanceof ApiError)) return error.message;
   // API Gateway answers 403 itself if an IAM policy refuses the call. Its answer has no category.
   if (error.status === 403 && error.category === null) return text.state.forbidden(error.call);

@@ -3,9 +3,11 @@ import { type ReactNode, useId, useState } from 'react';
 import { useQuery } from '@tanstack/react-query';
 
 import { eventTypesQuery } from '../api/queries';
+import { flowName } from '../components/flow-names';
 import { FlowLink } from '../components/FlowLink';
 import { DecisionPill } from '../components/Pill';
 import { formatClock } from '../components/times';
+import { UserText } from '../components/UserText';
 import { useClock } from '../shell/clock';
 import { text } from '../text';
 import { decisionWords, reasonWords } from './decision-words';
@@ -37,8 +39,8 @@ export function DecisionCard({ account, isOpenAtFirst = false, links }: Decision
         onClick={() => setOpen(!isOpen)}
       >
         <DecisionPill code={account.code} words={decisionWords(account, time)} />
-        <bdi className="t">{account.flowName || text.flows.unnamed(account.flowId)}</bdi>
-        <bdi className="because grow truncate">{reasonWords(account)}</bdi>
+        <UserText className="t">{flowName(account.flowId, account.flowName)}</UserText>
+        <UserText className="because grow truncate">{reasonWords(account)}</UserText>
         <Icon size={14} strokeWidth={1.8} aria-hidden className="muted" />
       </button>
       {isOpen && (
@@ -66,13 +68,15 @@ export function Explanation({ account }: { account: Account }) {
   return (
     <>
       {lines.length === 0 ? (
-        <p className="soft">{account.because}</p>
+        <p className="soft">
+          <UserText>{account.because}</UserText>
+        </p>
       ) : (
-        <ExplanationTree label={text.explanation.of(account.flowName)} lines={lines} />
+        <ExplanationTree label={text.explanation.of(flowName(account.flowId, account.flowName))} lines={lines} />
       )}
       {account.notes.map((note) => (
         <p key={note} className="muted note-line">
-          {note}
+          <UserText>{note}</UserText>
         </p>
       ))}
     </>

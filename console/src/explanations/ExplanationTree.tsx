@@ -1,6 +1,8 @@
 import { Check, ChevronDown, ChevronRight, Clock, X } from 'lucide-react';
 import { type KeyboardEvent, useId, useRef, useState } from 'react';
 
+import { UserText } from '../components/UserText';
+import { visibleControls } from '../components/user-text';
 import { text } from '../text';
 import type { Line } from './lines';
 
@@ -114,21 +116,31 @@ function TreeRow({ row, id, isOpen, isCurrent, onFocus, onToggle }: TreeRowProps
     >
       <Icon size={14} strokeWidth={1.8} aria-hidden />
       <span id={id} className="sr">
-        {text.explanation.spoken(text.explanation.state[row.state], spoken(row), row.found)}
+        {visibleControls(text.explanation.spoken(text.explanation.state[row.state], spoken(row), row.found))}
       </span>
       <span aria-hidden="true" className="expected">
         {row.joint !== null && <span className="muted">{text.explanation.joint[row.joint]} </span>}
-        {row.subject !== '' && <b>{row.subject}</b>} {row.words}
-        {row.because !== undefined && <small>{row.because}</small>}
+        {row.subject !== '' && (
+          <b>
+            <UserText>{row.subject}</UserText>
+          </b>
+        )}{' '}
+        <UserText>{row.words}</UserText>
+        {row.because !== undefined && (
+          <small>
+            <UserText>{row.because}</UserText>
+          </small>
+        )}
       </span>
       {hasChildren ? (
         <span aria-hidden="true" className="found muted">
+          {row.found !== null && <UserText>{`${row.found} `}</UserText>}
           {isOpen ? <ChevronDown size={14} strokeWidth={1.8} /> : <ChevronRight size={14} strokeWidth={1.8} />}
         </span>
       ) : (
-        <bdi aria-hidden="true" className="found">
+        <UserText aria-hidden="true" className="found">
           {row.found}
-        </bdi>
+        </UserText>
       )}
     </div>
   );

@@ -1,5 +1,6 @@
 /** Values that the API found, in words. */
 
+import { visibleControls } from '../components/user-text';
 import { text } from '../text';
 
 export type Found = string | number | boolean | null | readonly string[];
@@ -15,6 +16,6 @@ export function foundWords(found: Found, subject = ''): string {
     return found ? text.explanation.yes : text.explanation.no;
   }
   if (typeof found === 'number' && subject.startsWith('associated ')) return text.explanation.associatedRecords(found);
-  const words = Array.isArray(found) ? found.join(', ') : String(found);
+  const words = visibleControls(Array.isArray(found) ? found.join(', ') : String(found));
   return words.length > LONGEST ? `${words.slice(0, LONGEST)}…` : words;
 }

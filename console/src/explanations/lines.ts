@@ -2,12 +2,14 @@
 
 import type { Schemas } from '../api/client';
 import type { EventType } from '../api/queries';
+import { routeType } from '../components/events';
 import { text } from '../text';
 import { foundWords } from './found';
 import { type Account, decidingStep, type StepName, STEPS, stepStates } from './steps';
 
 type BranchResult = Schemas['BranchResult'];
 type FilterResult = Schemas['FilterResult'];
+type AssociatedFailure = Schemas['AssociatedFailure'];
 type Result = BranchResult | FilterResult;
 type GroupResult = Schemas['GroupResult'];
 
@@ -201,6 +203,26 @@ function filterLine(filter: FilterResult, key: string, position: Position): Line
     state: isPassed ? 'passed' : 'failed',
     isDecisive: position.isDecisive && !isPassed,
     because: filter.because,
+    children: (filter.associated ?? []).map((associated, place) =>
+      associatedLine(associated, `${key} record ${place}`, position.isDecisive && !isPassed),
+    ),
+  };
+}
+
+/** An associated record because of which a filter fails: its first filter that fails, or that it meets all of them. */
+function associatedLine({ record, failure }: AssociatedFailure, key: string, isDecisive: boolean): Line {
+  const [objectType = '', ...objectId] = record.split('/');
+  return {
+    key,
+    joint: null,
+    subject: `${routeType(objectType)}/${objectId.join('/')}`,
+    words:
+      failure === null
+        ? text.explanation.meetsAll
+        : `${failure.property} ${failure.expected ?? text.explanation.failed}`,
+    found: failure === null ? null : foundWords(failure.found, failure.property),
+    state: 'failed',
+    isDecisive,
     children: [],
   };
 }

@@ -11,6 +11,7 @@ import { turnFlow } from '../api/changes';
 import { eventTypesQuery, type FlowOverview, flowsQuery } from '../api/queries';
 import { messageOf } from '../components/states';
 import { say } from '../components/toasts';
+import { UserText } from '../components/UserText';
 import { text } from '../text';
 import { eventTypeCommands, flowCommands, searchCommands } from './commands';
 import { PAGES } from './pages';
@@ -83,7 +84,7 @@ export default function Palette({ onClose, onShowKeys }: PaletteProps) {
               {shown.map(({ id, label, hint, icon: Icon }) => (
                 <MenuItem key={id} id={id} textValue={label} className="menu-item">
                   <Icon size={16} strokeWidth={1.6} aria-hidden />
-                  <span className="grow truncate">{label}</span>
+                  <UserText className="grow truncate">{label}</UserText>
                   {hint !== undefined && <span className="muted palette-hint">{hint}</span>}
                 </MenuItem>
               ))}

@@ -3,6 +3,8 @@
 import { BookOpen, CircleDot, Power, UserRound, Workflow } from 'lucide-react';
 
 import type { EventType, FlowOverview } from '../api/queries';
+import { flowName } from '../components/flow-names';
+import { visibleControls } from '../components/user-text';
 import { readRecordSearch } from '../screens/records/search';
 import { text } from '../text';
 import type { Command } from './Palette';
@@ -16,7 +18,7 @@ export function flowCommands(
   turn: (flow: FlowOverview) => void,
 ): Command[] {
   return flows.flatMap((flow) => {
-    const name = flow.name ?? text.flows.unnamed(flow.id);
+    const name = flowName(flow.id, flow.name);
     return [
       {
         id: `flow ${flow.id}`,
@@ -46,24 +48,27 @@ export const eventTypeCommands = (events: readonly EventType[], navigate: Naviga
     run: () => void navigate({ to: '/catalog/$eventType', params: { eventType: event.eventType } }),
   }));
 
-/** What was typed as a record, and, unless it is an email address, as the id of an event. */
+/** What was typed as a record, and, unless it is an email address, as the ID of an event. */
 export function searchCommands(typed: string, navigate: Navigate): Command[] {
   const search = readRecordSearch(typed);
   if (search.kind === 'nothing') return [];
   const find = typed.trim();
+  const shown = visibleControls(find);
   const record: Command = {
     id: 'find record',
     label: text.palette.record(
-      search.kind === 'email' ? search.email : `${search.record.objectType}/${search.record.objectId}`,
+      search.kind === 'email' ? shown : visibleControls(`${search.record.objectType}/${search.record.objectId}`),
     ),
     icon: UserRound,
     run: () => void navigate({ to: '/records', search: { find } }),
   };
   const event: Command = {
     id: 'find event',
-    label: text.palette.event(find),
+    label: text.palette.event(shown),
     icon: CircleDot,
     run: () => void navigate({ to: '/events/$', params: { _splat: find } }),
   };
-  return search.kind === 'email' ? [record] : [record, event];
+  if (search.kind === 'email') return [record];
+  // Words, for example of a command, are no ID of a record. An ID of an event may have spaces.
+  return /\s/.test(find) && !find.includes('/') ? [event] : [record, event];
 }

@@ -10,6 +10,7 @@ import { Button } from '../../components/Button';
 import { dateWords } from '../../components/days';
 import { routeType } from '../../components/events';
 import { ErrorState, LoadingRows, StaleBar } from '../../components/states';
+import { UserText } from '../../components/UserText';
 import { useClock } from '../../shell/clock';
 import { Screen } from '../../shell/Screen';
 import { text } from '../../text';
@@ -106,7 +107,7 @@ function Unknown({ eventId, since, isLooking, onLookAgain }: UnknownProps) {
       <SearchX size={24} strokeWidth={1.5} aria-hidden />
       <h2>{text.event.unknown}</h2>
       <p>
-        <bdi className="mono">{eventId}</bdi>
+        <UserText className="mono">{eventId}</UserText>
       </p>
       <p>{text.event.unknownBecause}</p>
       <p>{text.event.unknownCheck}</p>

@@ -5,7 +5,9 @@ import { explainedEventQuery, type RecordKey } from '../../api/record-queries';
 import { CodeBlock } from '../../components/CodeBlock';
 import { EventFacts, EventHeading, EventProperties } from '../../components/EventFacts';
 import { routeType } from '../../components/events';
+import { flowName } from '../../components/flow-names';
 import { messageOf } from '../../components/states';
+import { UserText } from '../../components/UserText';
 import { DecisionCard } from '../../explanations/DecisionCard';
 import type { Account } from '../../explanations/steps';
 import { text } from '../../text';
@@ -43,10 +45,10 @@ export function FoundEventView({ found }: { found: FoundEvent }) {
               <LedTo decisions={decisions} record={record} depth={1} />
             </section>
           )}
-          {enrolled.map(({ enrollment, flowName, flowId }) => (
+          {enrolled.map(({ enrollment, flowName: name, flowId }) => (
             <details key={flowId} className="message">
-              <summary>{text.event.messageOf(flowName || flowId)}</summary>
-              <CodeBlock label={text.event.messageOf(flowName || flowId)}>
+              <summary>{text.event.messageOf(flowName(flowId, name))}</summary>
+              <CodeBlock label={text.event.messageOf(flowName(flowId, name))}>
                 {JSON.stringify(enrollment, null, 2)}
               </CodeBlock>
             </details>
@@ -58,7 +60,7 @@ export function FoundEventView({ found }: { found: FoundEvent }) {
           <EventProperties event={event} />
           {found.warnings?.map((warning) => (
             <p key={warning} className="muted small">
-              {text.event.ignored}: <bdi>{warning}</bdi>
+              {text.event.ignored}: <UserText>{warning}</UserText>
             </p>
           ))}
           <details className="message">
@@ -115,7 +117,7 @@ function ChainLink({ account, record, depth }: { account: Account; record: Recor
           params={{ _splat: eventId }}
           search={{ record: `${record.objectType}/${record.objectId}` }}
         >
-          {text.event.enrollmentIn(account.flowName || account.flowId)}
+          {text.event.enrollmentIn(flowName(account.flowId, account.flowName))}
         </Link>
       </p>
       {answer.error !== null && <p className="muted small">{messageOf(answer.error)}</p>}

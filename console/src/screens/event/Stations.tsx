@@ -1,6 +1,7 @@
 import { Check, Clock, Minus, X } from 'lucide-react';
 
 import { Time } from '../../components/Time';
+import { UserText } from '../../components/UserText';
 import { text } from '../../text';
 import type { Station } from './stations';
 
@@ -18,7 +19,7 @@ export function Stations({ stations }: { stations: readonly Station[] }) {
               <Icon size={14} strokeWidth={2.2} aria-hidden />
             </span>
             <b>
-              {name}
+              <UserText>{name}</UserText>
               <span className="sr">: {text.event.stationState[state]}</span>
             </b>
             <small className="num">
@@ -29,7 +30,7 @@ export function Stations({ stations }: { stations: readonly Station[] }) {
                 </>
               )}
               {at !== undefined && detail !== undefined && ' · '}
-              {detail !== undefined && <bdi>{detail}</bdi>}
+              {detail !== undefined && <UserText>{detail}</UserText>}
             </small>
           </li>
         );

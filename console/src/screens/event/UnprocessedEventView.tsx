@@ -7,6 +7,7 @@ import { Note } from '../../components/Note';
 import { RecordLink } from '../../components/RecordLink';
 import { Loading, messageOf, Placeholder } from '../../components/states';
 import { Time } from '../../components/Time';
+import { UserText } from '../../components/UserText';
 import { text } from '../../text';
 import { stationsOfUnprocessed } from './stations';
 import { Stations } from './Stations';
@@ -18,11 +19,13 @@ export function UnprocessedEventView({ summary }: { summary: UnprocessedSummary 
   return (
     <article className="event">
       <div className="event-head">
-        <h2>{text.event.unprocessedTitle(reason)}</h2>
+        <h2>
+          <UserText>{text.event.unprocessedTitle(reason)}</UserText>
+        </h2>
       </div>
       <Stations stations={stationsOfUnprocessed(summary)} />
       <Note tone="bad">
-        <bdi>{message}</bdi>
+        <UserText>{message}</UserText>
         <br />
         {text.event.fix}
       </Note>
@@ -39,7 +42,7 @@ export function UnprocessedEventView({ summary }: { summary: UnprocessedSummary 
           <div>
             <dt>{text.event.type}</dt>
             <dd>
-              <bdi>{eventType}</bdi>
+              <UserText>{eventType}</UserText>
             </dd>
           </div>
         )}

@@ -4,11 +4,12 @@ import { useState } from 'react';
 
 import { createFlow, deleteFlow } from '../../api/changes';
 import { type FlowOverview, flowsQuery, readFlow } from '../../api/queries';
-import { Button, IconButton } from '../../components/Button';
+import { IconButton } from '../../components/Button';
+import { Confirm } from '../../components/Confirm';
 import { copy } from '../../components/copying';
 import { download } from '../../components/downloads';
+import { flowName } from '../../components/flow-names';
 import { Menu } from '../../components/Menu';
-import { Modal } from '../../components/Modal';
 import { messageOf } from '../../components/states';
 import { say } from '../../components/toasts';
 import { SCOPES, useMissingScope } from '../../shell/portal';
@@ -17,7 +18,7 @@ import { withoutServerKeys } from './documents';
 
 /** What can be done with a flow of the list. */
 export function FlowMenu({ flow }: { flow: FlowOverview }) {
-  const name = flow.name ?? text.flows.unnamed(flow.id);
+  const name = flowName(flow.id, flow.name);
   const client = useQueryClient();
   const isReadOnly = useMissingScope(SCOPES.writeFlows) !== undefined;
   const [isAsking, setAsking] = useState(false);
@@ -27,7 +28,11 @@ export function FlowMenu({ flow }: { flow: FlowOverview }) {
   const duplicate = useMutation({
     // The copy is off, because two flows of the same triggers enroll each record twice.
     mutationFn: async () =>
-      createFlow({ ...withoutServerKeys(await readFlow(flow.id)), name: text.flows.copyOf(name), isEnabled: false }),
+      createFlow({
+        ...withoutServerKeys(await readFlow(flow.id)),
+        name: text.flows.copyOf(flow.name ?? name),
+        isEnabled: false,
+      }),
     onSuccess: (created) => say(text.flows.duplicated(created.name ?? created.id)),
     onError,
     onSettled: refresh,
@@ -70,28 +75,16 @@ export function FlowMenu({ flow }: { flow: FlowOverview }) {
       >
         <IconButton icon={Ellipsis} label={text.action.more(name)} />
       </Menu>
-      <Modal
+      <Confirm
         title={text.flows.confirmDelete(name)}
-        role="alertdialog"
         isOpen={isAsking}
         onClose={() => setAsking(false)}
-        actions={
-          <>
-            <Button onPress={() => setAsking(false)}>{text.action.cancel}</Button>
-            <Button
-              look="danger"
-              onPress={() => {
-                setAsking(false);
-                removed.mutate();
-              }}
-            >
-              {text.flows.delete}
-            </Button>
-          </>
-        }
+        action={text.flows.delete}
+        look="danger"
+        onConfirm={() => removed.mutate()}
       >
         <p>{text.flows.deleteExplanation}</p>
-      </Modal>
+      </Confirm>
     </>
   );
 }

@@ -4,11 +4,12 @@ import { useState } from 'react';
 import { turnFlow } from '../../api/changes';
 import { ApiError } from '../../api/errors';
 import { type FlowOverview, flowsQuery } from '../../api/queries';
-import { Button } from '../../components/Button';
-import { Modal } from '../../components/Modal';
+import { Confirm } from '../../components/Confirm';
+import { flowName } from '../../components/flow-names';
 import { messageOf } from '../../components/states';
 import { Switch } from '../../components/Switch';
 import { say } from '../../components/toasts';
+import { UserText } from '../../components/UserText';
 import { SCOPES, useMissingScope } from '../../shell/portal';
 import { text } from '../../text';
 
@@ -17,7 +18,7 @@ const LOOP = /\bloop\b/i;
 
 /** Turns a flow on or off. It shows the new state at once, and returns to the old one if the API refuses. */
 export function FlowSwitch({ flow }: { flow: FlowOverview }) {
-  const name = flow.name ?? text.flows.unnamed(flow.id);
+  const name = flowName(flow.id, flow.name);
   const client = useQueryClient();
   const missingScope = useMissingScope(SCOPES.writeFlows);
   const [isAsking, setAsking] = useState(false);
@@ -49,31 +50,21 @@ export function FlowSwitch({ flow }: { flow: FlowOverview }) {
         disabledBecause={missingScope ?? (flow.canRun ? undefined : text.flows.cannotBeRead)}
         onChange={turn}
       />
-      <Modal
+      <Confirm
         title={text.flows.confirmOn(name)}
-        role="alertdialog"
         isOpen={isAsking}
         onClose={() => setAsking(false)}
-        actions={
-          <>
-            <Button onPress={() => setAsking(false)}>{text.action.cancel}</Button>
-            <Button
-              look="primary"
-              onPress={() => {
-                setAsking(false);
-                change.mutate(true);
-              }}
-            >
-              {text.flows.turnOn}
-            </Button>
-          </>
-        }
+        action={text.flows.turnOn}
+        look="primary"
+        onConfirm={() => change.mutate(true)}
       >
         {flow.warnings.map((warning) => (
-          <p key={warning}>{warning}</p>
+          <p key={warning}>
+            <UserText>{warning}</UserText>
+          </p>
         ))}
         <p>{text.flows.onlyFromNow}</p>
-      </Modal>
+      </Confirm>
     </>
   );
 }

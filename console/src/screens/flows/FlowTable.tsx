@@ -3,12 +3,14 @@ import { TriangleAlert } from 'lucide-react';
 
 import type { FlowOverview } from '../../api/queries';
 import { CategoryIcon } from '../../components/categories';
+import { flowName } from '../../components/flow-names';
 import { DecisionPill } from '../../components/Pill';
 import { RecordLink } from '../../components/RecordLink';
 import { Sentence } from '../../components/Sentence';
 import { Sparkline } from '../../components/Sparkline';
 import { Placeholder } from '../../components/states';
 import { Time } from '../../components/Time';
+import { UserText } from '../../components/UserText';
 import { count, formatNumber, text } from '../../text';
 import { FlowMenu } from './FlowMenu';
 import { FlowSwitch } from './FlowSwitch';
@@ -93,7 +95,9 @@ function FlowCell({ flow }: { flow: FlowOverview }) {
       <CategoryIcon category={flow.categories[0]} />
       <span className="grow">
         <span className="row">
-          <b className="truncate">{flow.name ?? text.flows.unnamed(flow.id)}</b>
+          <b className="truncate">
+            <UserText>{flowName(flow.id, flow.name)}</UserText>
+          </b>
           {warnings !== '' && (
             <span className="flag" title={warnings}>
               <TriangleAlert size={14} strokeWidth={1.8} aria-hidden />

@@ -9,16 +9,19 @@ import { eventTypesQuery, type FlowOverview, flowsQuery, portalQuery } from '../
 import { Button, IconButton } from '../../components/Button';
 import { categoryOf, CategoryIcon } from '../../components/categories';
 import { CodeBlock } from '../../components/CodeBlock';
+import { ColumnHeads } from '../../components/ColumnHeads';
 import { type DecisionCode, DECISIONS } from '../../components/decisions';
 import { EventFacts, EventHeading, EventProperties } from '../../components/EventFacts';
 import { eventLabel, eventSummary, routeType } from '../../components/events';
 import { FilterChip } from '../../components/FilterChip';
+import { flowName } from '../../components/flow-names';
 import { DecisionPill } from '../../components/Pill';
 import { SearchField } from '../../components/SearchField';
 import { Empty, ErrorState, LoadingRows, messageOf } from '../../components/states';
 import { formatClock } from '../../components/times';
 import { useRecordNames } from '../../components/useRecordNames';
 import { useRowKeys } from '../../components/useRowKeys';
+import { UserText } from '../../components/UserText';
 import { without } from '../../components/without';
 import { DecisionCard } from '../../explanations/DecisionCard';
 import type { Account } from '../../explanations/steps';
@@ -339,7 +342,7 @@ function LiveFilters({ flows, types, typesByDefault, onChange }: LiveFiltersProp
         value={search.flow ?? null}
         options={flows
           .filter(({ eventTypes }) => eventTypes.length > 0)
-          .map((flow) => ({ id: flow.id, label: flow.name ?? text.flows.unnamed(flow.id), detail: flow.id }))}
+          .map((flow) => ({ id: flow.id, label: flowName(flow.id, flow.name), detail: flow.id }))}
         onChange={(flow) => {
           const others = without(search, 'flow');
           onChange(flow === null ? others : { ...others, flow });
@@ -440,17 +443,9 @@ function EventTable({ rows, gaps, answers, selectedKey, focusedRow, flowId, name
       );
     }
   }
-  const { column } = text.live;
   return (
     <table>
-      <thead>
-        <tr>
-          <th scope="col">{column.occurred}</th>
-          <th scope="col">{column.event}</th>
-          <th scope="col">{column.record}</th>
-          <th scope="col">{column.decided}</th>
-        </tr>
-      </thead>
+      <ColumnHeads names={Object.values(text.live.column)} />
       <tbody>{content}</tbody>
     </table>
   );
@@ -488,16 +483,20 @@ function EventRow({ row: { event, decisions = [] }, index, isNew, isSelected, fl
               {eventLabel(event.eventType, catalog)}
             </button>
             <small className="truncate">
-              <bdi>{eventSummary(event)}</bdi>
+              <UserText>{eventSummary(event)}</UserText>
             </small>
           </span>
         </span>
       </td>
       <td className="whom">
         <b className="truncate">
-          <bdi>{name ?? path}</bdi>
+          <UserText>{name ?? path}</UserText>
         </b>
-        {name !== undefined && name !== path && <small className="mono truncate">{path}</small>}
+        {name !== undefined && name !== path && (
+          <small className="mono truncate">
+            <UserText>{path}</UserText>
+          </small>
+        )}
       </td>
       <td className="out">
         <Decided decisions={decisions} flowId={flowId} />
@@ -533,7 +532,7 @@ function Decided({ decisions, flowId }: { decisions: readonly Account[]; flowId:
   return (
     <span className="outs">
       <DecisionPill code={first.code} />
-      <bdi className="to truncate">{first.flowName || text.flows.unnamed(first.flowId)}</bdi>
+      <UserText className="to truncate">{flowName(first.flowId, first.flowName)}</UserText>
       {sorted.length > 1 && <span className="to num">{text.live.others(sorted.length - 1)}</span>}
     </span>
   );
@@ -599,7 +598,7 @@ const ANNOUNCED_EVERY_MS = 10_000;
 
 /** A screen reader hears one summary of what is new each ten seconds at most. */
 function Announcement({ rows, held }: { rows: readonly Row[]; held: readonly Row[] }) {
-  const [words, setWords] = useState('');
+  const [summary, setSummary] = useState({ number: 0, words: '' });
   const latest = useRef<readonly Row[]>([]);
   const heard = useRef<ReadonlySet<string> | null>(null);
   useEffect(() => {
@@ -612,13 +611,15 @@ function Announcement({ rows, held }: { rows: readonly Row[]; held: readonly Row
       heard.current = new Set(latest.current.map(({ key }) => key));
       if (arrived.length === 0) return;
       const enrolled = arrived.filter(({ decisions = [] }) => decisions.some(({ code }) => code === 'ENROLLED'));
-      setWords(text.live.announced(arrived.length, enrolled.length));
+      const words = text.live.announced(arrived.length, enrolled.length);
+      setSummary((before) => ({ number: before.number + 1, words }));
     }, ANNOUNCED_EVERY_MS);
     return () => clearInterval(timer);
   }, []);
   return (
     <div className="sr" role="status" aria-live="polite">
-      {words}
+      {/* A new element: a summary with the same words as the last one is announced too. */}
+      <span key={summary.number}>{summary.words}</span>
     </div>
   );
 }

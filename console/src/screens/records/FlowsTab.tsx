@@ -3,11 +3,14 @@ import { useInfiniteQuery, useMutation } from '@tanstack/react-query';
 import { flowsQuery } from '../../api/queries';
 import { enrollmentsOfRecordQuery, type RecordKey, testFlow, timelineQuery } from '../../api/record-queries';
 import { Button } from '../../components/Button';
+import { ColumnHeads } from '../../components/ColumnHeads';
+import { flowName } from '../../components/flow-names';
 import { FlowLink } from '../../components/FlowLink';
 import { DecisionPill, Pill } from '../../components/Pill';
 import { Empty, ErrorState, LoadingRows, messageOf } from '../../components/states';
 import { Time } from '../../components/Time';
 import { say } from '../../components/toasts';
+import { UserText } from '../../components/UserText';
 import type { Account } from '../../explanations/steps';
 import { text } from '../../text';
 
@@ -30,24 +33,17 @@ export function FlowsTab({ record, objectTypeId }: { record: RecordKey; objectTy
   return (
     <>
       <table className="record-flows">
-        <thead>
-          <tr>
-            <th scope="col">{text.record.flow}</th>
-            <th scope="col">{text.record.latest}</th>
-            <th scope="col">{text.record.enrolledAt}</th>
-            <th scope="col">{text.record.now}</th>
-          </tr>
-        </thead>
+        <ColumnHeads names={[text.record.flow, text.record.latest, text.record.enrolledAt, text.record.now]} />
         <tbody>
           {shown.map((flow) => {
             const decision = latest.get(flow.id);
             const enrollment = enrolled.find(({ flowId }) => flowId === flow.id);
-            const name = flow.name ?? text.flows.unnamed(flow.id);
+            const name = flowName(flow.id, flow.name);
             return (
               <tr key={flow.id}>
                 <th scope="row">
                   <FlowLink flowId={flow.id}>
-                    <bdi>{name}</bdi>
+                    <UserText>{name}</UserText>
                   </FlowLink>
                 </th>
                 <td>

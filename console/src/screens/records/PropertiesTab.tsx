@@ -1,8 +1,10 @@
 import { useQuery } from '@tanstack/react-query';
 
 import { propertyHistoryQuery, type RecordKey, type WholeRecord } from '../../api/record-queries';
+import { ColumnHeads } from '../../components/ColumnHeads';
 import { Empty, messageOf, Placeholder } from '../../components/states';
 import { Time } from '../../components/Time';
+import { UserText } from '../../components/UserText';
 import { foundWords } from '../../explanations/found';
 import { text } from '../../text';
 
@@ -19,22 +21,17 @@ export function PropertiesTab({ record, recordKey }: { record: WholeRecord; reco
         </p>
       )}
       <table className="properties">
-        <thead>
-          <tr>
-            <th scope="col">{text.record.property}</th>
-            <th scope="col">{text.record.value}</th>
-            <th scope="col">{text.record.changed}</th>
-            <th scope="col">{text.record.earlier}</th>
-          </tr>
-        </thead>
+        <ColumnHeads names={[text.record.property, text.record.value, text.record.changed, text.record.earlier]} />
         <tbody>
           {Object.entries(record.properties).map(([name, { value, changedAt }]) => (
             <tr key={name}>
               <th scope="row">
-                <code>{name}</code>
+                <code>
+                  <UserText>{name}</UserText>
+                </code>
               </th>
               <td>
-                <bdi>{foundWords(value)}</bdi>
+                <UserText>{foundWords(value)}</UserText>
               </td>
               <td className="num muted">
                 <Time iso={changedAt} isAbsolute />
@@ -67,7 +64,7 @@ function EarlierValues({ values }: { values: readonly EarlierValue[] }) {
     <ol className="earlier num">
       {earlier.map(({ value, timestamp }) => (
         <li key={timestamp}>
-          <bdi>{foundWords(value)}</bdi> <span className="muted">{<Time iso={timestamp} isAbsolute />}</span>
+          <UserText>{foundWords(value)}</UserText> <span className="muted">{<Time iso={timestamp} isAbsolute />}</span>
         </li>
       ))}
     </ol>

@@ -14,11 +14,13 @@ import {
 import { Button } from '../../components/Button';
 import { dateWords } from '../../components/days';
 import { eventLabel } from '../../components/events';
+import { flowName } from '../../components/flow-names';
 import { RecordLink } from '../../components/RecordLink';
 import { Loading, messageOf, Placeholder } from '../../components/states';
 import { Time } from '../../components/Time';
 import { formatClock } from '../../components/times';
 import { useRecordNames } from '../../components/useRecordNames';
+import { UserText } from '../../components/UserText';
 import { foundWords } from '../../explanations/found';
 import { useClock } from '../../shell/clock';
 import { formatNumber, text } from '../../text';
@@ -48,13 +50,13 @@ export function RecordFacts({ recordKey, record }: RecordFactsProps) {
           <dl className="kv num">
             {properties.map(([name, { value, changedAt }]) => (
               <div key={name}>
-                <dt className="truncate" title={name}>
-                  {name}
+                <dt className="truncate">
+                  <UserText title={name}>{name}</UserText>
                 </dt>
                 <dd>
-                  <bdi className="truncate" title={foundWords(value)}>
+                  <UserText className="truncate" title={foundWords(value)}>
                     {foundWords(value)}
-                  </bdi>
+                  </UserText>
                   {date(changedAt)}
                 </dd>
               </div>
@@ -68,7 +70,9 @@ export function RecordFacts({ recordKey, record }: RecordFactsProps) {
           <dl className="kv num">
             {record.lists.map(({ listId, isMember, changedAt }) => (
               <div key={listId}>
-                <dt className="truncate">{text.record.list(listId)}</dt>
+                <dt className="truncate">
+                  <UserText>{text.record.list(listId)}</UserText>
+                </dt>
                 <dd>
                   {isMember ? text.record.member : text.record.noMember}
                   {date(changedAt)}
@@ -89,7 +93,8 @@ const Head = ({ title, amount }: { title: string; amount?: number | undefined })
   </h2>
 );
 
-function Enrollments({ record }: { record: RecordKey }) {
+/** The enrollments of a record, which may be deleted. */
+export function Enrollments({ record }: { record: RecordKey }) {
   const enrollments = useInfiniteQuery(enrollmentsOfRecordQuery(record));
   const all = enrollments.data?.pages.flatMap((page) => page.results) ?? [];
   const isWhole = enrollments.data !== undefined && !enrollments.hasNextPage;
@@ -136,15 +141,15 @@ function EnrollmentRow({ enrollment }: { enrollment: Enrollment }) {
     : enrollment.dueAt === undefined
       ? text.record.notPublished
       : text.record.due(formatClock(enrollment.dueAt, nowMs, { timeZone }));
-  const name = enrollment.flowName || text.flows.unnamed(enrollment.flowId);
+  const name = flowName(enrollment.flowId, enrollment.flowName);
   return (
     <li>
       {typeof eventId === 'string' ? (
         <Link className="truncate" to="/events/$" params={{ _splat: eventId }}>
-          <bdi>{name}</bdi>
+          <UserText>{name}</UserText>
         </Link>
       ) : (
-        <bdi className="truncate">{name}</bdi>
+        <UserText className="truncate">{name}</UserText>
       )}
       <Time iso={enrollment.enrolledAt} isAbsolute />
       <small>{text.record.by(eventLabel(eventType, catalog), state)}</small>
@@ -176,7 +181,7 @@ function Associated({ record }: { record: RecordKey }) {
         {associated.map(({ objectType, objectId }) => (
           <div key={`${objectType}/${objectId}`}>
             <dt className="truncate">
-              {objectType}/{objectId}
+              <UserText>{`${objectType}/${objectId}`}</UserText>
             </dt>
             <dd>
               <RecordLink objectTypeId={objectType} objectId={objectId} name={nameOf({ objectType, objectId })} />

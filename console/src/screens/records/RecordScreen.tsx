@@ -11,10 +11,13 @@ import { recordName } from '../../components/records';
 import { SearchField } from '../../components/SearchField';
 import { ErrorState, LoadingRows, StaleBar } from '../../components/states';
 import { Tabs } from '../../components/Tabs';
+import { visibleControls } from '../../components/user-text';
+import { UserText } from '../../components/UserText';
 import { useClock } from '../../shell/clock';
 import { usePortalId } from '../../shell/portal';
 import { text } from '../../text';
 import { type Tab, TABS } from './addresses';
+import { DeletedRecord, deletionTime } from './DeletedRecord';
 import { FlowsTab } from './FlowsTab';
 import { PropertiesTab } from './PropertiesTab';
 import { rememberRecord } from './recent';
@@ -31,9 +34,10 @@ export function RecordScreen() {
   const path = `${objectType}/${objectId}`;
   const name = record.data === undefined ? path : nameOf(record.data);
   const isKnown = record.data !== undefined;
+  const deletedAt = deletionTime(record.error);
 
   useEffect(() => {
-    document.title = text.pageTitle(name);
+    document.title = text.pageTitle(visibleControls(name));
   }, [name]);
   useEffect(() => {
     if (isKnown) rememberRecord(portalId, { objectType, objectId });
@@ -54,8 +58,14 @@ export function RecordScreen() {
         <LoadingRows />
       ) : record.data === undefined ? (
         <>
-          <h1 className="sr">{path}</h1>
-          <ErrorState error={record.error} onRetry={() => void record.refetch()} />
+          <h1 className={deletedAt === undefined ? 'sr' : 'deleted-record'}>
+            <UserText>{path}</UserText>
+          </h1>
+          {deletedAt === undefined ? (
+            <ErrorState error={record.error} subject={path} onRetry={() => void record.refetch()} />
+          ) : (
+            <DeletedRecord record={key} deletedAt={deletedAt} />
+          )}
         </>
       ) : (
         <>
@@ -118,12 +128,12 @@ function RecordHead({ record, path }: { record: WholeRecord; path: string }) {
       </span>
       <div className="grow">
         <h1 className="truncate">
-          <bdi>{name}</bdi>
+          <UserText>{name}</UserText>
         </h1>
         <p className="facts-line">
           {typeof email === 'string' && email !== name && (
             <>
-              <bdi>{email}</bdi>
+              <UserText>{email}</UserText>
               {' · '}
             </>
           )}
@@ -134,7 +144,7 @@ function RecordHead({ record, path }: { record: WholeRecord; path: string }) {
       </div>
       {highlights.slice(0, 2).map((value) => (
         <span key={value} className="pill plain highlight wide">
-          <bdi className="truncate">{value}</bdi>
+          <UserText className="truncate">{value}</UserText>
         </span>
       ))}
     </div>

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, Navigate, useNavigate, useSearch } from '@tanstack/react-router';
 import { UserRound } from 'lucide-react';
-import { type SubmitEvent, useEffect, useMemo, useRef, useState } from 'react';
+import { type SubmitEvent, useMemo, useRef, useState } from 'react';
 
 import { ApiError } from '../../api/errors';
 import { contactByEmailQuery, type RecordKey } from '../../api/record-queries';
@@ -9,6 +9,7 @@ import { Button } from '../../components/Button';
 import { SearchField } from '../../components/SearchField';
 import { Empty, ErrorState } from '../../components/states';
 import { useRecordNames } from '../../components/useRecordNames';
+import { UserText } from '../../components/UserText';
 import { useKeys } from '../../shell/keys';
 import { usePortalId } from '../../shell/portal';
 import { Screen } from '../../shell/Screen';
@@ -24,7 +25,6 @@ export function RecordsScreen() {
   const input = useRef<HTMLInputElement>(null);
   const bindings = useMemo(() => [{ keys: '/', label: text.keys.filter, run: () => input.current?.focus() }], []);
   useKeys(text.keys.list, bindings);
-  useEffect(() => input.current?.focus(), []);
 
   function submit(event: SubmitEvent): void {
     event.preventDefault();
@@ -67,7 +67,11 @@ function Found({ find }: { find: string }) {
   if (contact.isPending) return <p role="status">{text.records.searching}</p>;
   if (contact.data !== undefined) return <ToRecord objectType="contact" objectId={contact.data} />;
   if (contact.error instanceof ApiError && contact.error.status === 404) {
-    return <Empty>{text.records.noContact(email, portalId)}</Empty>;
+    return (
+      <Empty>
+        <UserText>{text.records.noContact(email, portalId)}</UserText>
+      </Empty>
+    );
   }
   return <ErrorState error={contact.error} onRetry={() => void contact.refetch()} />;
 }
@@ -92,9 +96,9 @@ function Recent() {
                 <span className="tile" aria-hidden="true">
                   <UserRound size={15} strokeWidth={1.6} />
                 </span>
-                <bdi className="grow truncate">{nameOf(record) ?? ''}</bdi>
+                <UserText className="grow truncate">{nameOf(record) ?? ''}</UserText>
                 <code className="muted">
-                  {record.objectType}/{record.objectId}
+                  <UserText>{`${record.objectType}/${record.objectId}`}</UserText>
                 </code>
               </Link>
             </li>

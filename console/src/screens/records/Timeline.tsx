@@ -16,9 +16,11 @@ import { dateWords, dayOf, dayWords } from '../../components/days';
 import { type DecisionCode, DECISIONS } from '../../components/decisions';
 import { eventLabel, eventSummary } from '../../components/events';
 import { FilterChip } from '../../components/FilterChip';
+import { flowName } from '../../components/flow-names';
 import { Note } from '../../components/Note';
 import { ErrorState, Loading, Placeholder, StaleBar } from '../../components/states';
 import { Time } from '../../components/Time';
+import { UserText } from '../../components/UserText';
 import { without } from '../../components/without';
 import { DecisionCard } from '../../explanations/DecisionCard';
 import { useClock } from '../../shell/clock';
@@ -129,7 +131,7 @@ function TimelineEvent({ explained, record, code, isOpenAtFirst }: TimelineEvent
           <Link className="event-link" to="/events/$" params={{ _splat: event.id }} search={{ record: path }}>
             {eventLabel(event.eventType, catalog)}
           </Link>
-          <bdi className="soft truncate">{eventSummary(event)}</bdi>
+          <UserText className="soft truncate">{eventSummary(event)}</UserText>
           <Time iso={event.occurredAt} isAbsolute />
         </header>
         {decisions.length === 0 ? (
@@ -152,7 +154,7 @@ function TimelineEvent({ explained, record, code, isOpenAtFirst }: TimelineEvent
         )}
         {explained.warnings?.map((warning) => (
           <p key={warning} className="muted small">
-            {text.event.ignored}: <bdi>{warning}</bdi>
+            {text.event.ignored}: <UserText>{warning}</UserText>
           </p>
         ))}
       </div>
@@ -173,7 +175,7 @@ function TimelineFilters({ record, objectTypeId }: TimelineProps) {
         value={search.flow ?? null}
         options={flows
           .filter((flow) => flow.objectTypeId === objectTypeId)
-          .map((flow) => ({ id: flow.id, label: flow.name ?? text.flows.unnamed(flow.id), detail: flow.id }))}
+          .map((flow) => ({ id: flow.id, label: flowName(flow.id, flow.name), detail: flow.id }))}
         onChange={(flow) => {
           const others = without(search, 'flow');
           change(flow === null ? others : { ...others, flow });
@@ -203,10 +205,12 @@ function Unprocessed({ record }: { record: RecordKey }) {
         {unprocessed.map(({ id, eventId, reason }) => (
           <li key={id}>
             {eventId === null ? (
-              <code>{reason}</code>
+              <code>
+                <UserText>{reason}</UserText>
+              </code>
             ) : (
               <Link className="link" to="/events/$" params={{ _splat: eventId }}>
-                <bdi>{eventId}</bdi>: {reason}
+                <UserText>{eventId}</UserText>: <UserText>{reason}</UserText>
               </Link>
             )}
           </li>

@@ -1,4 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
+import type { ReactNode } from 'react';
 
 import { portalQuery } from '../../api/queries';
 import { Id } from '../../components/Id';
@@ -74,8 +75,7 @@ function ConsoleSettings() {
         <span className="muted">{text.settings.consoleExplanation}</span>
       </header>
       <div className="settings">
-        <div className="setting">
-          <span>{text.settings.theme}</span>
+        <Setting label={text.settings.theme}>
           <Segmented
             label={text.settings.theme}
             options={[
@@ -89,9 +89,8 @@ function ConsoleSettings() {
               applyTheme(chosen);
             }}
           />
-        </div>
-        <div className="setting">
-          <span>{text.settings.times}</span>
+        </Setting>
+        <Setting label={text.settings.times}>
           <Segmented
             label={text.settings.times}
             options={[
@@ -102,19 +101,26 @@ function ConsoleSettings() {
             value={clock}
             onChange={(chosen) => setPreferences({ clock: chosen })}
           />
-        </div>
-        <div className="setting">
-          <span>
-            {text.settings.singleKeys}
-            <small>{text.settings.singleKeysExplanation}</small>
-          </span>
+        </Setting>
+        <Setting label={text.settings.singleKeys} explanation={text.settings.singleKeysExplanation}>
           <Switch
             label={text.settings.singleKeys}
             isOn={singleKeys}
             onChange={(isOn) => setPreferences({ singleKeys: isOn })}
           />
-        </div>
+        </Setting>
       </div>
     </section>
   );
 }
+
+/** A setting: its label, and the control that changes it. */
+const Setting = ({ label, explanation, children }: { label: string; explanation?: string; children: ReactNode }) => (
+  <div className="setting">
+    <span>
+      {label}
+      {explanation !== undefined && <small>{explanation}</small>}
+    </span>
+    {children}
+  </div>
+);

@@ -1,13 +1,13 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { Check, ChevronDown, ChevronRight, Clock, Grid3x3, X } from 'lucide-react';
-import { Fragment, type SubmitEvent, useId, useState } from 'react';
+import { Fragment, useId } from 'react';
 
 import { eventTypesQuery } from '../../api/queries';
-import { type ExplainedEvent, explainedEventQuery, readRecordPath } from '../../api/record-queries';
-import { Button } from '../../components/Button';
+import { type ExplainedEvent, explainedEventQuery, type RecordKey } from '../../api/record-queries';
 import { EventHeading } from '../../components/EventFacts';
 import { lookOf } from '../../components/decisions';
+import { flowName } from '../../components/flow-names';
 import { FlowLink } from '../../components/FlowLink';
 import { DecisionPill } from '../../components/Pill';
 import { RecordLink } from '../../components/RecordLink';
@@ -16,18 +16,27 @@ import { Time } from '../../components/Time';
 import { formatClock } from '../../components/times';
 import { useRecordNames } from '../../components/useRecordNames';
 import { useRowKeys } from '../../components/useRowKeys';
+import { UserText } from '../../components/UserText';
 import { decisionWords } from '../../explanations/decision-words';
 import { Explanation } from '../../explanations/DecisionCard';
 import { STEPS } from '../../explanations/steps';
 import { useClock } from '../../shell/clock';
 import { Screen } from '../../shell/Screen';
 import { text } from '../../text';
+import { readRecordSearch } from '../records/search';
+import { ChooseEvent } from './ChooseEvent';
 import { type Cell, matrixOf, type MatrixRow } from './matrix';
+
+/** The record in the address: a type and an ID, or the ID of a contact. Null: none, or an email address. */
+function recordOf(path: string | undefined): RecordKey | null {
+  const search = readRecordSearch(path ?? '');
+  return search.kind === 'record' ? search.record : null;
+}
 
 /** Which step kept a record out of each flow, for one event. */
 export function WhyScreen() {
   const { record: path, event: eventId } = useSearch({ from: '/why' });
-  const record = path === undefined ? null : readRecordPath(path);
+  const record = eventId === undefined ? null : recordOf(path);
   const isChosen = record !== null && eventId !== undefined && eventId !== '';
   const answer = useQuery({
     ...explainedEventQuery(record ?? { objectType: '', objectId: '' }, eventId ?? ''),
@@ -48,7 +57,7 @@ export function WhyScreen() {
       }
     >
       {!isChosen ? (
-        <Choose key={`${path ?? ''} ${eventId ?? ''}`} path={path ?? ''} eventId={eventId ?? ''} />
+        <ChooseEvent key={path ?? ''} find={path ?? ''} />
       ) : answer.isPending ? (
         <LoadingRows />
       ) : answer.data === undefined ? (
@@ -64,7 +73,7 @@ export function WhyScreen() {
 
 function EventBar({ explained: { event } }: { explained: ExplainedEvent }) {
   const { record: path = '' } = useSearch({ from: '/why' });
-  const key = readRecordPath(path);
+  const key = recordOf(path);
   const nameOf = useRecordNames(key === null ? [] : [key]);
   return (
     <div className="q">
@@ -80,7 +89,7 @@ function EventBar({ explained: { event } }: { explained: ExplainedEvent }) {
       <Link className="btn small" to="/events/$" params={{ _splat: event.id }} search={{ record: path }}>
         {text.event.openEvent}
       </Link>
-      <Link className="btn quiet small" to="/why">
+      <Link className="btn quiet small" to="/why" search={{ record: path }}>
         {text.why.another}
       </Link>
     </div>
@@ -151,7 +160,7 @@ interface MatrixRowsProps {
 function MatrixRows({ row: { account, cells }, index, isSelected, isOpen, onToggle }: MatrixRowsProps) {
   const { nowMs, timeZone } = useClock();
   const id = useId();
-  const name = account.flowName || text.flows.unnamed(account.flowId);
+  const name = flowName(account.flowId, account.flowName);
   const Icon = isOpen ? ChevronDown : ChevronRight;
   return (
     <Fragment>
@@ -166,7 +175,7 @@ function MatrixRows({ row: { account, cells }, index, isSelected, isOpen, onTogg
             onClick={onToggle}
           >
             <Icon size={14} strokeWidth={1.8} aria-hidden className="muted" />
-            <bdi className="truncate">{name}</bdi>
+            <UserText className="truncate">{name}</UserText>
           </button>
         </th>
         {cells.map((cell) => (
@@ -209,55 +218,7 @@ function CellContent({ cell: { state, words, isDecisive } }: { cell: Cell }) {
     <span className={`cell ${look}`} title={words}>
       <Icon size={14} strokeWidth={2} aria-hidden />
       <span className="sr">{text.why.state[state]}: </span>
-      <bdi className="truncate">{words}</bdi>
+      <UserText className="truncate">{words}</UserText>
     </span>
-  );
-}
-
-/** Choose the record and the event. */
-function Choose({ path, eventId }: { path: string; eventId: string }) {
-  const [record, setRecord] = useState(path);
-  const [event, setEvent] = useState(eventId);
-  const navigate = useNavigate();
-  const recordId = useId();
-  const eventFieldId = useId();
-
-  function submit(submitted: SubmitEvent): void {
-    submitted.preventDefault();
-    if (readRecordPath(record.trim()) === null) return;
-    void navigate({ to: '/why', search: { record: record.trim(), event: event.trim() } });
-  }
-
-  return (
-    <form className="choose-event" onSubmit={submit}>
-      <p className="soft">{text.why.choose}</p>
-      <label htmlFor={recordId}>{text.why.record}</label>
-      <span className="field">
-        <input
-          id={recordId}
-          required
-          pattern=".+/.+"
-          placeholder={text.why.example}
-          autoComplete="off"
-          spellCheck={false}
-          value={record}
-          onChange={(change) => setRecord(change.currentTarget.value)}
-        />
-      </span>
-      <label htmlFor={eventFieldId}>{text.why.event}</label>
-      <span className="field">
-        <input
-          id={eventFieldId}
-          required
-          autoComplete="off"
-          spellCheck={false}
-          value={event}
-          onChange={(change) => setEvent(change.currentTarget.value)}
-        />
-      </span>
-      <Button type="submit" look="primary">
-        {text.why.show}
-      </Button>
-    </form>
   );
 }

@@ -1,9 +1,9 @@
 /** What the address of the screen Why not has after the question mark. */
 
 export interface WhySearch {
-  /** `contact/103` */
+  /** `contact/103`, or what was typed to find the record. */
   record?: string;
-  /** The id of an event of the record. */
+  /** The ID of an event of the record. Absent: the newest events of the record are listed. */
   event?: string;
   /** The flow whose explanation is open. Empty: none is. Absent: the first that its own criteria decided. */
   flow?: string;

@@ -4,6 +4,7 @@ SQS hides a received message from other readers for a while. The queue has no de
 received any number of times. After a scan, every message that it received is visible again.
 """
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -34,10 +35,14 @@ MAX_SECONDS = 10.0
 # How long a scan waits for messages that another reader holds. Another scan needs a second or two.
 MAX_WAIT_FOR_READERS_SECONDS = 3.0
 
+# Two scans at the same time each hold a part of the messages. A scan that finds no more makes its messages visible and
+# pauses for a random time up to this, so that the other scan can receive them and end.
+MAX_PAUSE_SECONDS = 0.5
+
 
 class SqsUnprocessedReader:
     """The port UnprocessedEventQueue (``application.ports``). ``read`` returns the event of a message, given its body
-    and its attributes by name. ``clock``: seconds, from any start."""
+    and its attributes by name. ``clock``: seconds, from any start. ``sleep`` takes seconds."""
 
     def __init__(
         self,
@@ -45,44 +50,52 @@ class SqsUnprocessedReader:
         url: str,
         read: Callable[[str, Mapping[str, str]], UnprocessedEvent],
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._client = client
         self._url = url
         self._read = read
         self._clock = clock
+        self._sleep = sleep
 
     def visit_all(self, visit: Callable[[UnprocessedMessage], bool]) -> bool:
         """Return whether all messages were visited. False also if MAX_MESSAGES or MAX_SECONDS ended the scan. Raises
         botocore's ClientError."""
-        receipts: dict[str, str] = {}
+        held: dict[str, str] = {}
         try:
-            return self._visit(visit, receipts)
+            return self._visit(visit, held)
         finally:
-            self._release(list(receipts.values()))
+            self._release(held)
 
     def is_empty(self) -> bool:
         """Return whether SQS counts no message. The count is approximate for up to a minute after a change."""
         return sum(self._counts()) == 0
 
-    def _visit(self, visit: Callable[[UnprocessedMessage], bool], receipts: dict[str, str]) -> bool:
-        """Visit each message, and add its receipt by its ID."""
+    def _visit(self, visit: Callable[[UnprocessedMessage], bool], held: dict[str, str]) -> bool:
+        """Visit each message once. ``held`` has the receipts of the messages that this scan hides, by their IDs."""
         ends_at = self._clock() + MAX_SECONDS
+        visited: set[str] = set()
         waits_until: float | None = None
-        while len(receipts) < MAX_MESSAGES and self._clock() < ends_at:
+        while len(visited) < MAX_MESSAGES and self._clock() < ends_at:
             batch = self._receive()
-            new_messages = [raw for raw in batch if raw["MessageId"] not in receipts]
-            receipts |= {raw["MessageId"]: raw["ReceiptHandle"] for raw in batch}
+            new_messages = [raw for raw in batch if raw["MessageId"] not in visited]
+            visited |= {raw["MessageId"] for raw in new_messages}
+            held |= {raw["MessageId"]: raw["ReceiptHandle"] for raw in batch}
             if not all(visit(self._message(raw)) for raw in new_messages):
                 return False
-            if batch:
+            if new_messages:
                 waits_until = None
+            if batch:
                 continue
-            if not self._is_held_by_others(len(receipts)):
+            visible, hidden = self._counts()
+            if hidden <= len(held) or visible + hidden <= len(visited):
                 return True
             if waits_until is None:
                 waits_until = self._clock() + MAX_WAIT_FOR_READERS_SECONDS
             elif self._clock() >= waits_until:
                 return False
+            self._release(held)
+            self._sleep(random.uniform(0, MAX_PAUSE_SECONDS))  # noqa: S311 - it is not used for security
         return False
 
     def _receive(self) -> "list[MessageTypeDef]":
@@ -103,10 +116,6 @@ class SqsUnprocessedReader:
         sent_at = int(raw_message.get("Attributes", {}).get("SentTimestamp", "0"))
         return UnprocessedMessage(raw_message["MessageId"], sent_at, self._read(raw_message["Body"], attributes))
 
-    def _is_held_by_others(self, own: int) -> bool:
-        """Whether other readers hold messages. ``own``: the number of messages that this scan holds."""
-        return self._counts()[1] > own
-
     def _counts(self) -> tuple[int, int]:
         """Return the approximate number of messages that are visible, and of those that readers hold."""
         attributes = self._client.get_queue_attributes(
@@ -118,7 +127,10 @@ class SqsUnprocessedReader:
             int(attributes.get("ApproximateNumberOfMessagesNotVisible", "0")),
         )
 
-    def _release(self, receipts: list[str]) -> None:
+    def _release(self, held: dict[str, str]) -> None:
+        """Make the messages visible, and forget their receipts."""
+        receipts = list(held.values())
+        held.clear()
         for start in range(0, len(receipts), BATCH_MESSAGES):
             # Failures are ignored: such a message is visible again already, or will be after its timeout.
             with suppress(ClientError, BotoCoreError):

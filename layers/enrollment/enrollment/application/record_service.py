@@ -26,7 +26,7 @@ from enrollment.domain.records.associations import Association, AssociationType,
 from enrollment.domain.records.change_events import OutboundEvent, association_events, change_events
 from enrollment.domain.records.email import email_of, normalized_email
 from enrollment.domain.records.record import HISTORY_LENGTH, Record, RecordUpdate, apply_change, deleted
-from enrollment.domain.values import Instant
+from enrollment.domain.values import Instant, iso
 
 # A write that another one has overtaken is attempted this often. Each lost attempt means that another made progress.
 # The number is high because the change is on the bus already when the write fails.
@@ -36,7 +36,8 @@ ATTEMPTS = 50
 MAX_ASSOCIATION_TYPES = 200
 
 
-# Contacts with one email that a look-up reads. Emails are meant to be unique.
+# Contacts with one email that an error names. Emails are meant to be unique. A look-up reads one more, so that the
+# error can say that there are more.
 MAX_CONTACTS_WITH_ONE_EMAIL = 10
 
 
@@ -44,14 +45,23 @@ class UnknownRecord(LookupError):
     """The record does not exist, or was deleted."""
 
 
+class DeletedRecord(UnknownRecord):
+    """The record was deleted at ``deleted_at``, and does not exist since."""
+
+    def __init__(self, label: str, deleted_at: Instant) -> None:
+        super().__init__(f"record {label} was deleted on {iso(deleted_at)}; it does not exist in this portal")
+        self.deleted_at = deleted_at
+
+
 class AmbiguousEmail(Exception):
-    """Several contacts have the email. ``object_ids``: their IDs, or the first of them."""
+    """Several contacts have the email. ``object_ids``: their IDs, or MAX_CONTACTS_WITH_ONE_EMAIL of them."""
 
     def __init__(self, email: str, object_ids: Sequence[str]) -> None:
-        super().__init__(
-            f"{len(object_ids)} contacts have the email {email}: {', '.join(object_ids)}. Use the ID of the contact"
-        )
-        self.object_ids = tuple(object_ids)
+        shown = tuple(object_ids[:MAX_CONTACTS_WITH_ONE_EMAIL])
+        number = f"{len(shown)}" if len(shown) == len(object_ids) else f"More than {len(shown)}"
+        ids = ", ".join(shown) if len(shown) == len(object_ids) else f"{', '.join(shown)} and others"
+        super().__init__(f"{number} contacts have the email {email}: {ids}. Use the ID of the contact")
+        self.object_ids = shown
 
 
 class EventsNotAccepted(Exception):
@@ -104,7 +114,7 @@ class RecordService(Struct, frozen=True):
     history_length: int = HISTORY_LENGTH
 
     def get(self, key: RecordKey) -> Record:
-        """Return a record. Raises UnknownRecord."""
+        """Return a record. Raises UnknownRecord, or DeletedRecord if it was deleted."""
         return _require_existing(self.records.get(key), key)
 
     def get_many(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, Record]:
@@ -116,7 +126,7 @@ class RecordService(Struct, frozen=True):
         result. Each email costs a query, and its contacts are read once for all emails."""
         normalized = {email: normalized_email(email) for email in emails}
         keys = {
-            email: self.emails.with_email(portal_id, email, MAX_CONTACTS_WITH_ONE_EMAIL)
+            email: self.emails.with_email(portal_id, email, MAX_CONTACTS_WITH_ONE_EMAIL + 1)
             for email in dict.fromkeys(filter(None, normalized.values()))
         }
         records = self.get_many(list(dict.fromkeys(key for found in keys.values() for key in found)))
@@ -409,6 +419,8 @@ def _events_not_accepted(plan: _PlannedChange, rejected: Sequence[OutboundEvent]
 
 
 def _require_existing(stored: Record | None, key: RecordKey) -> Record:
+    if stored is not None and stored.is_deleted and stored.deleted_at is not None:
+        raise DeletedRecord(_label(key), stored.deleted_at)
     if stored is None or not stored.exists:
         raise UnknownRecord(f"no record {_label(key)} in this portal")
     return stored

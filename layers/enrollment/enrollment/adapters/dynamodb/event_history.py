@@ -5,6 +5,7 @@ import itertools
 import json
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from enrollment.adapters.dynamodb.schema import BY_EVENT_ID, BY_EVENT_TYPE, EVENT, EVENT_KEY, TIME_TO_LIVE, TYPE_SHARD
@@ -14,6 +15,9 @@ from enrollment.domain.events.event import Event
 from enrollment.domain.events.sort_key import EventKey, event_sort_key
 from enrollment.domain.identifiers import RecordKey, join, split
 from enrollment.domain.values import Instant
+
+# Partitions whose first page is read at the same time. The client has ten connections.
+READ_AT_ONCE = 8
 
 # Partitions of a portal's events of one type in the index. Each takes about 1,000 events a second. If there are more,
 # the index throttles the writes of the events themselves.
@@ -110,13 +114,18 @@ class DynamoHistory:
     def _newest(
         self, portal_id: str, event_types: Collection[str], first: str, last: str, page_size: int
     ) -> Iterator[tuple[str, str]]:
-        """Yield the sort key and the partition key of each event of all shards, newest first."""
+        """Yield the sort key and the partition key of each event of all shards, newest first.
+
+        Every shard is needed for the first event, so their first pages are read at the same time. Later pages are read
+        one by one, when an event of them is next."""
         shards = [
             self._of_shard(_type_shard(portal_id, event_type, number), first, last, page_size)
             for event_type in sorted(event_types)
             for number in range(SHARDS)
         ]
-        return heapq.merge(*shards, reverse=True)
+        with ThreadPoolExecutor(READ_AT_ONCE) as pool:
+            started = list(pool.map(_started, shards))
+        return heapq.merge(*started, reverse=True)
 
     def _stored(self, keys: Sequence[Key]) -> Iterator[Event]:
         """Yield the events that are stored with these keys, in their order."""
@@ -141,6 +150,12 @@ class DynamoHistory:
         event = self._read(json.loads(item["event"]))
         # Items of an earlier version of this code have no time of evaluation.
         return event.evaluated(item["evaluatedAt"]) if "evaluatedAt" in item else event
+
+
+def _started(entries: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Return the same entries, of which the first is read already."""
+    first = next(entries, None)
+    return iter(()) if first is None else itertools.chain((first,), entries)
 
 
 def _evaluation(event: Event, until: Instant) -> dict[str, Any]:

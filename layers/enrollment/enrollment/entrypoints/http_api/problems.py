@@ -14,9 +14,16 @@ from enrollment.application.flow_authoring import (
 )
 from enrollment.application.manual_enrollment import EnrollmentsNotPublished, FlowIsOff
 from enrollment.application.ports import ConcurrentModification, Throttled
-from enrollment.application.record_service import AmbiguousEmail, EventsNotAccepted, StaleChange, UnknownRecord
+from enrollment.application.record_service import (
+    AmbiguousEmail,
+    DeletedRecord,
+    EventsNotAccepted,
+    StaleChange,
+    UnknownRecord,
+)
 from enrollment.domain.enrollment.runs import RunFinished
 from enrollment.domain.events.event import InvalidEvent
+from enrollment.domain.values import iso
 from enrollment.entrypoints.http_api.access import Forbidden, OtherPortal, Unauthenticated
 from enrollment.serialization.flows import InvalidFlow
 from enrollment.serialization.requests import InvalidRequest, fault_of
@@ -61,7 +68,7 @@ class Problem(Struct, frozen=True):
 def problem_of(error: Exception) -> Problem | None:
     """Return the status and category of an error that the API documents. Return None for any other: an internal
     error."""
-    return _invalid_input(error) or _conflict(error) or _by_type(error)
+    return _invalid_input(error) or _conflict(error) or _deletion(error) or _by_type(error)
 
 
 def _invalid_input(error: Exception) -> Problem | None:
@@ -117,6 +124,13 @@ def _conflict(error: Exception) -> Problem | None:
         case ConcurrentModification() | StaleChange():
             return Problem(409, "CONFLICT", str(error))
     return None
+
+
+def _deletion(error: Exception) -> Problem | None:
+    if not isinstance(error, DeletedRecord):
+        return None
+    fault = ValidationError("objectId", "RECORD_DELETED", str(error), deleted_at=iso(error.deleted_at))
+    return Problem(404, "OBJECT_NOT_FOUND", str(error), (fault,))
 
 
 # The status and the category of errors that have no faults with paths.
