@@ -15,6 +15,7 @@ from enrollment.domain.records.email import MAX_EMAIL
 from enrollment.entrypoints.http_api.endpoint import Schema
 from enrollment.serialization.backfills import MAX_CONFIRMED
 from enrollment.serialization.event_fields import MAX_CHAIN_PARTS, MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
+from enrollment.serialization.explanations import MAX_EXPLAINED_EVENTS, MAX_PREVIEWED_EVENTS
 from enrollment.serialization.flow_documents import MAX_SUMMARIES
 from enrollment.serialization.flow_schemas import FLOW_KEYS, FLOW_SCHEMAS
 from enrollment.serialization.flows import MAX_RATE
@@ -460,24 +461,59 @@ SCHEMAS: dict[str, Schema] = {
     "PreviewInput": _object(
         {
             "flow": _ref("FlowInput"),
-            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_INPUTS, "default": MAX_INPUTS},
+            "compareWith": {
+                "description": "A saved revision of the draft's flow. The draft then needs the ID of the flow.",
+                **_nullable(_object({"revisionId": _INPUT_ID})),
+            },
+            "occurredAfter": {
+                "description": "Only events that occurred then or later.",
+                "anyOf": [*TIMES, {"type": "null"}],
+            },
+            "objectId": {"description": "Only the events of this record.", **_nullable(_INPUT_ID)},
+            "details": {
+                "type": "boolean",
+                "default": False,
+                "description": "Return the result of every filter of the draft.",
+            },
+            "limit": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MAX_PREVIEWED_EVENTS,
+                "default": MAX_INPUTS,
+                "description": f"The number of events that are read. With `details` at most {MAX_EXPLAINED_EVENTS}.",
+            },
             "after": {"type": ["string", "null"], "description": "`paging.next.after` of the previous page."},
         },
-        "limit",
-        "after",
+        *("compareWith", "occurredAfter", "objectId", "details", "limit", "after"),
     ),
     "PreviewPage": _object(
         {
-            "results": _list(
-                _object(
-                    _DECISION | {"occurredAt": _MOMENT, "failedConditions": _EXPLANATION["failedConditions"]},
-                    *_SOMETIMES,
-                )
-            ),
+            "results": _list(_ref("PreviewedEvent")),
             "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
             "isOnce": {"type": "boolean", "description": "Whether a record enters the flow only once."},
+            "since": {**_MOMENT, "description": "The earliest time of the events that are read."},
+            "eventsRead": {**_COUNT, "description": "The events of the page, also those without a decision."},
+            "comparedIsOnce": {"type": "boolean", "description": "`isOnce` of the compared revision."},
+            "comparedRevisionId": _TEXT,
+            "comparedIsEnabled": {"type": "boolean", "description": "Whether the compared revision is turned on."},
         },
-        "paging",
+        *("paging", "comparedIsOnce", "comparedRevisionId", "comparedIsEnabled"),
+    ),
+    "PreviewedEvent": _object(
+        _DECISION
+        | _EXPLANATION
+        | {
+            "code": {**_nullable(_DECISION["code"]), "description": "Null: the event does not trigger the draft."},
+            "occurredAt": _MOMENT,
+            "compared": {
+                "description": "The decision of the compared revision. Null: the event does not trigger it.",
+                **_nullable(_ref("ImpactOutcome")),
+            },
+        },
+        *_SOMETIMES,
+        *(key for key in _EXPLANATION if key != "failedConditions"),
+        "compared",
+        description="The results of the filters are there with `details`, and `compared` with `compareWith`.",
     ),
     "ImpactInput": _object(
         {
