@@ -286,3 +286,13 @@ def test_preview_of_one_record_costs_a_unit_for_4_kb_of_its_history(
     assert len(answer["results"]) == 2
     # The record, twice, and its history.
     assert found["units"] == 3
+
+
+def test_test_of_a_draft_costs_a_unit_for_the_record(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call("POST", f"{CONTACTS}/batch/upsert", {"inputs": [{"id": "7", "properties": {"city": "Cork"}}]})[0] == 200
+    body = {"flow": flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_KNOWN"]]}), "objectId": "7"}
+    # The settings of the portal are in the cache of a warm function.
+    assert call("POST", f"{PREFIX}/flows/test", body)[0] == 200
+    with measured(stack, monkeypatch) as found:
+        status, answer = call("POST", f"{PREFIX}/flows/test", body)
+    assert (status, answer["passed"], found["units"]) == (200, True, 1)

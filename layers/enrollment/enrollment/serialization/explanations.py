@@ -1,4 +1,4 @@
-"""Reading of simulation and preview requests, and writing of explanations."""
+"""Reading of requests for simulations, previews and tests, and writing of explanations."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from enrollment.domain.enrollment.explanations import Explanation, GroupResult
 from enrollment.domain.events.event import Event
 from enrollment.domain.flows.flow import Flow, FlowRevision, revised
 from enrollment.domain.records.record import Record, TimestampedValue
-from enrollment.domain.values import Instant, iso, read_name
+from enrollment.domain.values import Instant, Properties, iso, read_name
 from enrollment.serialization.flow_documents import write_result
 from enrollment.serialization.flows import InvalidFlow, read_new_flow, read_stored_flow
 from enrollment.serialization.requests import MAX_INPUTS, BodyReader, read_cursor
@@ -114,6 +114,46 @@ def _require_flow_id(reader: BodyReader, raw_flow: Any) -> None:
         reader.fault("$.flow.id", "MISSING_FIELD", expectation_of("the ID of a flow", "no value", action))
 
 
+class DryRunRecord(Struct, frozen=True):
+    """The record of a test: a stored one, or one with these properties. ``object_id`` None: it is not stored."""
+
+    object_id: str | None
+    properties: Properties
+
+
+def read_dry_run(body: Any) -> DryRunRecord:
+    """Read ``{"objectId": …}`` or ``{"properties": {…}}``. Raises InvalidRequest."""
+    reader = BodyReader()
+    record = _dry_run_record(reader, reader.mapping(body, "$"))
+    reader.finish()
+    return record
+
+
+def read_draft_dry_run(body: Any, portal_id: str) -> tuple[Flow, DryRunRecord]:
+    """Read ``{"flow": <flow>}`` with the keys of ``read_dry_run``. Raises InvalidRequest."""
+    reader = BodyReader()
+    document = reader.mapping(body, "$")
+    draft = _draft(reader, document.get("flow"), "$.flow", "draft", portal_id)
+    record = _dry_run_record(reader, document)
+    reader.finish()
+    assert draft is not None
+    return draft, record
+
+
+def _dry_run_record(reader: BodyReader, document: Mapping[str, Any]) -> DryRunRecord:
+    if ("objectId" in document) == ("properties" in document):
+        reader.fault(
+            "$",
+            "WRONG_TYPE",
+            expectation_of(
+                'either the objectId of a stored record or properties, for example {"objectId": "101"}',
+                "both" if "objectId" in document else "neither",
+            ),
+        )
+    object_id = reader.id(document["objectId"], "$.objectId") if "objectId" in document else None
+    return DryRunRecord(object_id, reader.properties(document.get("properties", {}), "$.properties"))
+
+
 class ImpactRequest(Struct, frozen=True):
     """A request to compare a draft with the saved revision. ``since``: the earliest time of the events. ``limit``: the
     number of events on the page. ``after``: the position of the cursor."""
@@ -177,8 +217,7 @@ def _draft(reader: BodyReader, raw_flow: Any, path: str, name: str, portal_id: s
     try:
         return read_new_flow(revised(None, portal_id, flow_id, turned_on, 0))
     except InvalidFlow as invalid:
-        for fault in invalid.faults:
-            reader.fault(f"{path}{fault.path.removeprefix('$')}", fault.code, fault.message)
+        reader.faults += [replace(fault, path=f"{path}{fault.path.removeprefix('$')}") for fault in invalid.faults]
         return None
 
 

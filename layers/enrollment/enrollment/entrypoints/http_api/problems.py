@@ -7,6 +7,7 @@ from msgspec import Struct
 from enrollment.application.backfills import NotConfirmed, NotFilterBased, RunInProgress, UnknownRun
 from enrollment.application.flow_authoring import (
     FlowTooLarge,
+    RevisionNotCurrent,
     RevisionRequired,
     TriggersReplaced,
     UnknownFlow,
@@ -17,6 +18,7 @@ from enrollment.application.ports import ConcurrentModification, Throttled
 from enrollment.application.record_service import AmbiguousEmail, EventsNotAccepted, StaleChange, UnknownRecord
 from enrollment.domain.enrollment.runs import RunFinished
 from enrollment.domain.events.event import InvalidEvent
+from enrollment.domain.values import iso
 from enrollment.entrypoints.http_api.access import Forbidden, OtherPortal, Unauthenticated
 from enrollment.serialization.flows import InvalidFlow
 from enrollment.serialization.requests import InvalidRequest, fault_of
@@ -113,9 +115,20 @@ def _conflict(error: Exception) -> Problem | None:
         case AmbiguousEmail():
             fault = ValidationError("idProperty", "AMBIGUOUS_EMAIL", str(error), ids=error.object_ids)
             return Problem(409, "CONFLICT", str(error), (fault,))
+        case RevisionNotCurrent():
+            return Problem(409, "CONFLICT", str(error), (_fault_of_conflict(error),))
         case ConcurrentModification() | StaleChange():
             return Problem(409, "CONFLICT", str(error))
     return None
+
+
+def _fault_of_conflict(error: RevisionNotCurrent) -> ValidationError:
+    """Return the fault with what a client needs to read and merge the other change."""
+    current = error.current
+    facts = [("currentRevisionId", str(current.revision)), ("changedAt", iso(current.changed_at))]
+    if current.changed_by is not None:
+        facts.append(("changedBy", current.changed_by))
+    return ValidationError("$.revisionId", "NOT_CURRENT", str(error), facts=tuple(facts))
 
 
 # The status and the category of errors that have no faults with paths.

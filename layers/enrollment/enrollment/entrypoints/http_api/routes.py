@@ -6,6 +6,7 @@ from enrollment.entrypoints.http_api import (
     activity,
     backfills,
     catalog,
+    dry_runs,
     enrollments,
     events,
     explanation,
@@ -32,6 +33,7 @@ def openapi_document() -> dict[str, Any]:
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *flows.ENDPOINTS,
+    *dry_runs.ENDPOINTS,
     *flow_relisting.ENDPOINTS,
     *flow_overview.ENDPOINTS,
     *records.ENDPOINTS,

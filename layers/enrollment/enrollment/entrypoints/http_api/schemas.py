@@ -214,6 +214,15 @@ _EXPLANATION: dict[str, Schema] = {
     },
 }
 
+_TEST_RESULT: dict[str, Schema] = {
+    "objectTypeId": _TEXT,
+    "objectId": {"type": ["string", "null"]},
+    "passed": _FLAG,
+    "refinementCriteria": _nullable(_ref("BranchResult")),
+    "enrollmentCriteria": _nullable(_ref("BranchResult")),
+    "suppression": _nullable(_ref("BranchResult")),
+    "goal": _nullable(_ref("BranchResult")),
+}
 _NULLABLE_TEXT: Schema = {"type": ["string", "null"]}
 _UNPROCESSED: dict[str, Schema] = {
     "id": {"type": "string", "description": "The ID of the message in the queue."},
@@ -342,20 +351,15 @@ SCHEMAS: dict[str, Schema] = {
         "description": "The ID of a stored record, or the properties of a record.",
         "oneOf": [_object({"objectId": _INPUT_ID}), _object({"properties": _PROPERTIES})],
     },
-    "EnrollmentTest": _object(
-        {
-            "flowId": _TEXT,
-            "flowRevisionId": _TEXT,
-            "objectTypeId": _TEXT,
-            "objectId": {"type": ["string", "null"]},
-            "passed": _FLAG,
-            "refinementCriteria": _nullable(_ref("BranchResult")),
-            "enrollmentCriteria": _nullable(_ref("BranchResult")),
-            "suppression": _nullable(_ref("BranchResult")),
-            "goal": _nullable(_ref("BranchResult")),
-        },
-        "enrollmentCriteria",
-    ),
+    "DraftTestInput": {
+        "description": "A draft, and the ID of a stored record or the properties of a record.",
+        "oneOf": [
+            _object({"flow": _ref("FlowInput"), "objectId": _INPUT_ID}),
+            _object({"flow": _ref("FlowInput"), "properties": _PROPERTIES}),
+        ],
+    },
+    "EnrollmentTest": _object({"flowId": _TEXT, "flowRevisionId": _TEXT, **_TEST_RESULT}, "enrollmentCriteria"),
+    "DraftTest": _object({"flowId": _TEXT, **_TEST_RESULT}, "enrollmentCriteria"),
     "BranchResult": _object(
         {
             "filterBranchType": {"enum": ["AND", "OR", "NOT_ALL", "NOT_ANY"]},
