@@ -277,6 +277,15 @@ def test_preview_costs_a_unit_for_each_event_and_each_record(stack: Stack, monke
     assert found["units"] == 8 + 100 + 50
 
 
+def test_preview_does_not_read_the_events_after_its_page(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = [{"id": str(number), "properties": {"city": "Dublin"}} for number in range(50)]
+    assert call("POST", f"{CONTACTS}/batch/upsert", {"inputs": inputs})[0] == 200
+    keep_events(stack, 60)
+    answer, found = previewed(stack, monkeypatch, limit=20)
+    assert (answer["eventsRead"], "paging" in answer) == (20, True)
+    assert found["units"] == 8 + 20 + 20
+
+
 def test_preview_of_one_record_costs_a_unit_for_4_kb_of_its_history(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,3 +305,21 @@ def test_test_of_a_draft_costs_a_unit_for_the_record(stack: Stack, monkeypatch: 
     with measured(stack, monkeypatch) as found:
         status, answer = call("POST", f"{PREFIX}/flows/test", body)
     assert (status, answer["passed"], found["units"]) == (200, True, 1)
+
+
+def test_values_cost_a_unit_for_each_of_the_newest_200_events(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_events(stack, 210)
+    path = f"{PREFIX}/events/forms.submitted/values"
+    answer, found = read(stack, monkeypatch, path, property="hs_form_id")
+    assert answer["eventsRead"] == 200
+    assert found["units"] == 8 + 200
+
+
+def test_count_of_events_costs_half_a_unit_for_25_events(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = f"{PREFIX}/events/forms.submitted/counts"
+    _, found = read(stack, monkeypatch, path)
+    assert found["units"] == 8
+    keep_events(stack, 400)
+    answer, found = read(stack, monkeypatch, path)
+    assert (answer["count"], answer["isExact"]) == (400, True)
+    assert found["units"] <= 8 + 400 * 0.5 / 25

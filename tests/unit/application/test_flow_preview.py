@@ -45,7 +45,7 @@ def calls(ports: dict[str, Counted]) -> dict[str, Counter[str]]:
     return {name: Counter(port.calls) for name, port in ports.items() if port.calls}
 
 
-ONCE = {"records": Counter(get_many=1), "kept_events": Counter(of_types=1)}
+ONCE = {"records": Counter(get_many=1), "kept_events": Counter(keys_of_types=1, get_many=1)}
 
 
 def test_a_preview_reads_no_enrollments() -> None:
@@ -89,7 +89,7 @@ def test_a_preview_with_criteria_of_associated_records_reads_them_once_for_each_
         # The five contacts, and their company.
         "records": Counter(get_many=2),
         "associations": Counter(all_of=5),
-        "kept_events": Counter(of_types=1),
+        "kept_events": Counter(keys_of_types=1, get_many=1),
     }
 
 

@@ -426,6 +426,27 @@ SCHEMAS: dict[str, Schema] = {
             "isComplete": _FLAG,
         }
     ),
+    "EventValues": _object(
+        {
+            "eventType": _TEXT,
+            "property": _TEXT,
+            "values": {
+                "description": "The most frequent first.",
+                **_list(_object({"value": _TEXT, "events": {"type": "integer", "minimum": 1}})),
+            },
+            "eventsRead": {**_COUNT, "description": "The number of events in which the values were counted."},
+            "since": {**_MOMENT, "description": "The time from which events are kept."},
+        }
+    ),
+    "EventCount": _object(
+        {
+            "eventType": _TEXT,
+            "days": {"type": "integer", "minimum": 1},
+            "since": {**_MOMENT, "description": "The earliest time of the events that are counted."},
+            "count": _COUNT,
+            "isExact": {"type": "boolean", "description": "False: there are more events than were counted."},
+        }
+    ),
     # Decisions and their explanations
     "SimulationInput": _object(
         {
