@@ -323,3 +323,8 @@ def test_count_of_events_costs_half_a_unit_for_25_events(stack: Stack, monkeypat
     answer, found = read(stack, monkeypatch, path)
     assert (answer["count"], answer["isExact"]) == (400, True)
     assert found["units"] <= 8 + 400 * 0.5 / 25
+
+
+def test_default_properties_of_records_cost_nothing(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, found = read(stack, monkeypatch, "/crm/v3/properties/contacts")
+    assert (len(answer["results"]) > 50, found) == (True, Counter())

@@ -10,6 +10,7 @@ from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.enrollment.enrollment_counts import DAYS
 from enrollment.domain.enrollment.runs import MAX_RECORDS_PER_SECOND, RunKind, RunStatus
 from enrollment.domain.flows.rate_limit import PERIODS
+from enrollment.domain.operators.record_properties import RecordPropertyType
 from enrollment.domain.records.associations import CATEGORIES
 from enrollment.domain.records.email import MAX_EMAIL
 from enrollment.entrypoints.http_api.endpoint import Schema
@@ -883,6 +884,38 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "AssociatedBatch": _batch("AssociatedRecords"),
+    # Properties of records
+    "RecordProperties": _object({"results": _list(_ref("RecordProperty"))}),
+    "RecordProperty": _object(
+        {
+            "name": _TEXT,
+            "label": _TEXT,
+            "type": {"enum": [str(known) for known in RecordPropertyType]},
+            "fieldType": {"type": "string", "description": "HubSpot's form field for the type."},
+            "options": {
+                "description": "The values that HubSpot documents. Empty if the account defines them.",
+                **_list(
+                    _object({"label": _TEXT, "value": _TEXT, "displayOrder": {"type": "integer"}, "hidden": _FLAG})
+                ),
+            },
+            "hubspotDefined": {"const": True},
+            "archived": {"const": False},
+            "operations": {
+                "description": "The operations that suit the type, the most usual first.",
+                **_list(
+                    _object(
+                        {
+                            "operationType": _TEXT,
+                            "operators": _list(_TEXT),
+                            "operands": _list(_TEXT),
+                            "optionalOperands": _list(_TEXT),
+                        }
+                    )
+                ),
+            },
+        },
+        description="A property in the shape of HubSpot's properties API, with `operations`.",
+    ),
     # Enrollments
     "EnrollmentPage": _page("Enrollment"),
     # Backfills
