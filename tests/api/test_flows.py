@@ -4,9 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from enrollment.application.ports import ConcurrentModification
 from enrollment.catalog import EVENT_TYPES
+from enrollment.domain.flows.flow import FlowRevision
 from tests.support.api_document import conforms
 from tests.support.portal import example_portal, token
 from tests.support.scenario import event, flow
@@ -324,6 +326,108 @@ def test_a_stored_record_is_tested() -> None:
     cannot_run = api("POST", "/enrollment/v1/flows/7/test", {"objectId": "101"})
     assert (cannot_run.status, cannot_run.faults) == (400, [("$.enrollmentSchedule", "NOT_YET_SUPPORTED")])
     assert not api.world.bus.produced
+
+
+DRAFT_TEST = "/enrollment/v1/flows/test"
+
+
+@pytest.mark.parametrize(
+    ("draft", "criteria", "passed"),
+    [
+        ({"event": "calls.ended", "criteria": [["city", "IS_ANY_OF", ["Dublin"]]]}, "refinementCriteria", True),
+        ({"event": "calls.ended", "criteria": [["city", "IS_ANY_OF", ["Cork"]]]}, "refinementCriteria", False),
+        ({"filters": [["city", "IS_EQUAL_TO", "Dublin"]]}, "enrollmentCriteria", True),
+        ({"filters": [["city", "IS_EQUAL_TO", "Cork"]]}, "enrollmentCriteria", False),
+        ({"manual": True}, None, True),
+        ({"event": "calls.ended", "enabled": False}, None, True),
+    ],
+)
+def test_a_record_is_tested_for_a_draft_of_each_type(draft: dict[str, Any], criteria: str | None, passed: bool) -> None:
+    api = example_portal()
+    document = flow({"id": 5, **draft})
+    answer = api("POST", DRAFT_TEST, {"flow": document, "objectId": "101"})
+    assert answer.status == 200, answer.text
+    conforms(answer.json, "DraftTest")
+    assert (answer.json["flowId"], answer.json["objectId"], answer.json["passed"]) == ("5", "101", passed)
+    if criteria is not None:
+        assert answer.json[criteria]["passed"] is passed
+    stored = api("PUT", f"{FLOWS}/5", document | {"id": "5"})
+    saved = api("POST", "/enrollment/v1/flows/5/test", {"objectId": "101"})
+    assert stored.status == 201
+    assert saved.json == {**answer.json, "flowRevisionId": "1"}
+
+
+def test_a_draft_is_tested_on_properties_without_an_id_of_its_own() -> None:
+    draft = {key: value for key, value in flow({"id": 5, "manual": True}).items() if key != "id"}
+    suppressed = {**draft, "suppressionListIds": ["42"]}
+    answer = example_portal()("POST", DRAFT_TEST, {"flow": suppressed, "properties": {"city": "Cork"}})
+    assert (answer.status, answer.json["flowId"], answer.json["objectId"]) == (200, "draft", None)
+    assert (answer.json["passed"], answer.json["suppression"]["passed"]) == (True, False)
+
+
+def test_all_faults_of_a_draft_and_of_the_record_are_reported_at_once() -> None:
+    draft = flow({"id": 5, "event": "forms.submitted", "where": [["hs_fom_id", "IS_KNOWN"]]})
+    draft["enrollmentCriteria"]["shouldReEnroll"] = "no"
+    answer = example_portal()("POST", DRAFT_TEST, {"flow": draft})
+    assert answer.status == 400
+    assert sorted(answer.faults) == [
+        ("$", "WRONG_TYPE"),
+        ("$.flow.enrollmentCriteria.eventFilterBranches[0].filters[0].property", "UNKNOWN_PROPERTY"),
+        ("$.flow.enrollmentCriteria.shouldReEnroll", "WRONG_TYPE"),
+    ]
+    (suggested,) = (one["context"] for one in answer.json["errors"] if one["code"] == "UNKNOWN_PROPERTY")
+    assert suggested == {"didYouMean": ["hs_form_id"]}
+    assert example_portal()("POST", DRAFT_TEST, {"objectId": "101"}).faults[0][0] == "$.flow"
+    assert (
+        example_portal()("POST", DRAFT_TEST, {"flow": flow({"id": 5, "manual": True}), "objectId": "9"}).status == 404
+    )
+
+
+# Conflicts ----------------------------------------------------------------------------------------------------------
+
+
+def test_conflict_names_the_current_revision_and_its_author() -> None:
+    api = example_portal()
+    base = api("GET", f"{FLOWS}/1001").json
+    other = api("PUT", f"{FLOWS}/1001", {**base, "name": "Theirs"}, authorizer=token(sub="user-2"))
+    assert other.status == 200
+    conflict = api("PUT", f"{FLOWS}/1001", {**base, "actions": [{"actionId": "1"}]})
+    assert (conflict.status, conflict.json["category"]) == (409, "CONFLICT")
+    (fault,) = conflict.json["errors"]
+    assert (fault["in"], fault["code"]) == ("$.revisionId", "NOT_CURRENT")
+    assert fault["context"] == {
+        "currentRevisionId": ["2"],
+        "changedAt": [other.json["updatedAt"]],
+        "changedBy": ["user-2"],
+    }
+
+
+def test_changes_of_two_authors_are_merged_by_their_revisions() -> None:
+    api = example_portal()
+    base = api("GET", f"{FLOWS}/1001").json
+    api("PUT", f"{FLOWS}/1001", {**base, "name": "Theirs"})
+    conflict = api("PUT", f"{FLOWS}/1001", {**base, "actions": [{"actionId": "1"}]})
+    (current,) = conflict.json["errors"][0]["context"]["currentRevisionId"]
+    theirs = api("GET", f"/enrollment/v1/flows/1001/revisions/{current}").json["flow"]
+    merged = api("PUT", f"{FLOWS}/1001", {**theirs, "actions": [{"actionId": "1"}], "revisionId": current})
+    assert (merged.status, merged.json["name"], merged.json["revisionId"]) == (200, "Theirs", "3")
+
+
+def test_change_that_is_overtaken_while_it_is_stored_names_the_current_revision() -> None:
+    api = example_portal()
+    base = api("GET", f"{FLOWS}/1001").json
+    save, written = api.world.flows.save, list[str]()
+
+    def overtaken(revision: FlowRevision, current: FlowRevision | None) -> None:
+        if not written:
+            written.append("theirs")
+            save(replace(revision, document={**revision.document, "name": "Theirs"}), current)
+        save(revision, current)
+
+    api.world.flows.save = overtaken  # type: ignore[method-assign]
+    conflict = api("PUT", f"{FLOWS}/1001", {**base, "name": "Mine"})
+    assert conflict.faults == [("$.revisionId", "NOT_CURRENT")]
+    assert conflict.json["errors"][0]["context"]["currentRevisionId"] == ["2"]
 
 
 # The catalog ------------------------------------------------------------------------------------------------------

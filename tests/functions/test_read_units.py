@@ -34,7 +34,7 @@ CONTACTS = "/crm/v3/objects/contacts"
 
 @contextmanager
 def measured(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
-    """Units that are read by "units", and the requests to SQS by their names."""
+    """Units that are read by "units", the calls to DynamoDB by "calls", and the requests to SQS by their names."""
     found: Counter[str] = Counter()
     make_call = BASE_CLIENT._make_api_call
 
@@ -43,6 +43,7 @@ def measured(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[
         if client.meta.service_model.service_name == "sqs":
             found[name] += 1
         else:
+            found["calls"] += 1
             for one in consumed(stack.config, name, arguments, answer, None):
                 assert one.kind == "read"
                 found["units"] += one.units  # type: ignore[assignment]
@@ -247,3 +248,83 @@ def test_revisions_cost_a_unit_for_4_kb(stack: Stack, monkeypatch: pytest.Monkey
     assert (len(answer["results"]), found["units"]) == (20, 3)
     answer, found = read(stack, monkeypatch, f"{PREFIX}/flows/1/revisions/7")
     assert (answer["revisionId"], found["units"]) == ("7", 1)
+
+
+def previewed(stack: Stack, monkeypatch: pytest.MonkeyPatch, **more: Any) -> tuple[Any, Counter[str]]:
+    """Preview a draft of flow 1, whose settings of the portal are in the cache of a warm function."""
+    body = {"flow": flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_KNOWN"]]}), **more}
+    assert call("POST", f"{PREFIX}/preview", body)[0] == 200
+    with measured(stack, monkeypatch) as found:
+        status, answer = call("POST", f"{PREFIX}/preview", body)
+    assert status == 200, answer
+    return answer, found
+
+
+def test_preview_costs_a_unit_for_each_event_and_each_record(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_flows("1")
+    inputs = [{"id": str(number), "properties": {"city": "Dublin"}} for number in range(50)]
+    assert call("POST", f"{CONTACTS}/batch/upsert", {"inputs": inputs})[0] == 200
+    keep_events(stack, 100)
+    answer, found = previewed(stack, monkeypatch)
+    assert (len(answer["results"]), answer["eventsRead"]) == (100, 100)
+    # 16 partitions of the type, the events and the records. No enrollments.
+    assert (found["units"], found["calls"]) == (8 + 100 + 50, 16 + 2)
+    # The other version costs the read of its revision.
+    answer, found = previewed(stack, monkeypatch, compareWith={"revisionId": "1"})
+    assert all(each["compared"] is not None for each in answer["results"])
+    assert (found["units"], found["calls"]) == (8 + 100 + 50 + 1, 16 + 2 + 1)
+    _, found = previewed(stack, monkeypatch, details=True)
+    assert found["units"] == 8 + 100 + 50
+
+
+def test_preview_does_not_read_the_events_after_its_page(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = [{"id": str(number), "properties": {"city": "Dublin"}} for number in range(50)]
+    assert call("POST", f"{CONTACTS}/batch/upsert", {"inputs": inputs})[0] == 200
+    keep_events(stack, 60)
+    answer, found = previewed(stack, monkeypatch, limit=20)
+    assert (answer["eventsRead"], "paging" in answer) == (20, True)
+    assert found["units"] == 8 + 20 + 20
+
+
+def test_preview_of_one_record_costs_a_unit_for_4_kb_of_its_history(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call("POST", f"{CONTACTS}/batch/upsert", {"inputs": [{"id": "7", "properties": {"city": "Cork"}}]})[0] == 200
+    keep_events(stack, 100)
+    answer, found = previewed(stack, monkeypatch, objectId="7", details=True)
+    assert len(answer["results"]) == 2
+    # The record, twice, and its history.
+    assert found["units"] == 3
+
+
+def test_test_of_a_draft_costs_a_unit_for_the_record(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call("POST", f"{CONTACTS}/batch/upsert", {"inputs": [{"id": "7", "properties": {"city": "Cork"}}]})[0] == 200
+    body = {"flow": flow({"id": 1, "event": "forms.submitted", "criteria": [["city", "IS_KNOWN"]]}), "objectId": "7"}
+    # The settings of the portal are in the cache of a warm function.
+    assert call("POST", f"{PREFIX}/flows/test", body)[0] == 200
+    with measured(stack, monkeypatch) as found:
+        status, answer = call("POST", f"{PREFIX}/flows/test", body)
+    assert (status, answer["passed"], found["units"]) == (200, True, 1)
+
+
+def test_values_cost_a_unit_for_each_of_the_newest_200_events(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_events(stack, 210)
+    path = f"{PREFIX}/events/forms.submitted/values"
+    answer, found = read(stack, monkeypatch, path, property="hs_form_id")
+    assert answer["eventsRead"] == 200
+    assert found["units"] == 8 + 200
+
+
+def test_count_of_events_costs_half_a_unit_for_25_events(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = f"{PREFIX}/events/forms.submitted/counts"
+    _, found = read(stack, monkeypatch, path)
+    assert found["units"] == 8
+    keep_events(stack, 400)
+    answer, found = read(stack, monkeypatch, path)
+    assert (answer["count"], answer["isExact"]) == (400, True)
+    assert found["units"] <= 8 + 400 * 0.5 / 25
+
+
+def test_default_properties_of_records_cost_nothing(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, found = read(stack, monkeypatch, "/crm/v3/properties/contacts")
+    assert (len(answer["results"]) > 50, found) == (True, Counter())

@@ -9,7 +9,7 @@ from enrollment.application.ports import EventHistoryStore
 from enrollment.domain.enrollment.decisions import rejection_reason
 from enrollment.domain.events.event import Event, satisfying
 from enrollment.domain.events.event_types import EventType
-from enrollment.domain.events.sort_key import MAX_SORT_KEY, event_sort_key, sort_key_at
+from enrollment.domain.events.sort_key import MAX_SORT_KEY, EventKey, event_sort_key, sort_key_at
 from enrollment.domain.flows.flow import TriggerGroup
 from enrollment.domain.flows.record_change import RECORD_CHANGED
 from enrollment.domain.records.record import Record, changes_record, occurrences_of
@@ -22,6 +22,9 @@ EVALUATION_KEPT_DAYS = 15
 
 # One search reads at most this number of events, which bounds its cost.
 MAX_EVENTS_SCANNED = 1_000
+
+# Keys of one read of a partition of an event type: at most half a read unit.
+MIN_PAGE_KEYS = 25
 
 # Event IDs are unique in a portal. If a source uses one more often, these are enough to show it.
 MAX_EVENTS_WITH_ONE_ID = 10
@@ -162,13 +165,18 @@ class EventHistory(Struct, frozen=True):
         """
         kept_since = self.kept_since(now)
         first = sort_key_at(kept_since if since is None else max(since, kept_since)) if self.is_on else MAX_SORT_KEY
-        events: list[Event] = []
-        for event in self.events.of_types(portal_id, event_types, first, MAX_SORT_KEY if after is None else after):
-            is_full = len(events) >= limit and event_sort_key(event) != event_sort_key(events[-1])
-            if is_full or len(events) == MAX_EVENTS_SCANNED:
-                return Page(tuple(events), event_sort_key(events[-1]))
-            events.append(event)
-        return Page(tuple(events))
+        last = MAX_SORT_KEY if after is None else after
+        page_keys = max(MIN_PAGE_KEYS, limit // 8)
+        keys: list[EventKey] = []
+        following: str | None = None
+        # Only the events of the page are read, and not the next ones.
+        for key in self.events.keys_of_types(portal_id, event_types, first, last, page_keys):
+            is_full = len(keys) >= limit and key.sort_key != keys[-1].sort_key
+            if is_full or len(keys) == MAX_EVENTS_SCANNED:
+                following = keys[-1].sort_key
+                break
+            keys.append(key)
+        return Page(tuple(self.events.get_many(keys)) if keys else (), following)
 
     def _read(self, record: Record, now: Instant, query: EventQuery) -> Iterable[Event]:
         """Read the events in the time range of the query, of all types, page by page."""

@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from enrollment.application.event_history import MAX_EVENTS_WITH_ONE_ID, EventHistory
-from enrollment.domain.events.event import Event
+from enrollment.domain.events.event import Event, own_occurrence
+from enrollment.domain.events.event_types import Property, PropertyType
 from enrollment.domain.events.sort_key import MAX_SORT_KEY, EventKey, sort_key_at
-from enrollment.domain.values import Instant
+from enrollment.domain.values import SEPARATOR, Instant, as_text
 
 # Keys of one read of a partition: at most half a read unit.
 PAGE_KEYS = 25
@@ -24,6 +25,11 @@ MAX_EVENTS_COUNTED = 1_000
 # One request that searches a day for an ID reads at most this number of keys: about 200 read units.
 MAX_KEYS_SEARCHED = 10_000
 SEARCH_PAGE_KEYS = 100
+
+# Newest events of a type whose values are suggested, for one read unit each.
+MAX_EVENTS_WITH_VALUES = 200
+# Longer values are not suggested: they are texts that people write.
+MAX_SUGGESTED_VALUE = 200
 
 MINUTE_MS = 60_000
 
@@ -49,6 +55,23 @@ class SearchedDay(Struct, frozen=True):
 
     events: Sequence[Event]
     following: str | None
+
+
+class SeenValues(Struct, frozen=True):
+    """The values of a property in the newest events of a type. ``events``: the number of events with a value, by the
+    value. ``events_read``: the number of events that were read. ``since``: the earliest time that was searched."""
+
+    events: Mapping[str, int]
+    events_read: int
+    since: Instant
+
+
+class EventCount(Struct, frozen=True):
+    """The number of events of a type since a time. ``is_exact`` False: there are more, and the count ended."""
+
+    events: int
+    is_exact: bool
+    since: Instant
 
 
 def recent_events(
@@ -83,6 +106,30 @@ def newest_keys(history: EventHistory, portal_id: str, event_type: str, now: Ins
     read once, unless the newest events are all in one."""
     keys = _keys(history, portal_id, {event_type}, sort_key_at(history.kept_since(now)), MAX_SORT_KEY, PAGE_KEYS)
     return list(itertools.islice(keys, PAGE_KEYS))
+
+
+def seen_values(
+    history: EventHistory, portal_id: str, event_type: str, event_property: Property, now: Instant
+) -> SeenValues:
+    """Return the values of a property in the newest MAX_EVENTS_WITH_VALUES events of a type, as texts. Values that are
+    computed from others count too. A list of options counts as its options."""
+    page = history.latest(portal_id, frozenset({event_type}), now, MAX_EVENTS_WITH_VALUES, None)
+    counted: Counter[str] = Counter()
+    for event in page.events:
+        value = as_text(own_occurrence(event).properties.get(event_property.name))
+        is_option = event_property.type is PropertyType.ENUMERATION
+        # One event counts once for a value.
+        counted.update(set(value.split(SEPARATOR) if is_option else [value]))
+    suggested = {value: events for value, events in counted.items() if 0 < len(value.strip()) <= MAX_SUGGESTED_VALUE}
+    return SeenValues(suggested, len(page.events), history.kept_since(now))
+
+
+def count_events(history: EventHistory, portal_id: str, event_type: str, now: Instant, since: Instant) -> EventCount:
+    """Count the events of a type that occurred at ``since`` or later, at most MAX_KEYS_SEARCHED of them."""
+    searched_since = max(since, history.kept_since(now))
+    keys = _keys(history, portal_id, {event_type}, sort_key_at(searched_since), MAX_SORT_KEY, SEARCH_PAGE_KEYS)
+    events = sum(1 for _ in itertools.islice(keys, MAX_KEYS_SEARCHED + 1))
+    return EventCount(min(events, MAX_KEYS_SEARCHED), events <= MAX_KEYS_SEARCHED, searched_since)
 
 
 def search_with_id(

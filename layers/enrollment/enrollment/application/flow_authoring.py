@@ -37,6 +37,17 @@ class UnknownRevision(LookupError):
     """The flow has no revision of this number."""
 
 
+class RevisionNotCurrent(ConcurrentModification):
+    """The flow has changed since the revision that the change is based on. ``current``: its current revision."""
+
+    def __init__(self, current: FlowRevision, based_on: str) -> None:
+        super().__init__(
+            f"flow {current.id}: expected the current revisionId {current.revision}, found {based_on[:40]}; get the "
+            "flow and apply the change to its current revision"
+        )
+        self.current = current
+
+
 class FlowTooLarge(ValueError):
     """The flow exceeds MAX_DOCUMENT_BYTES."""
 
@@ -77,8 +88,9 @@ class FlowAuthoring(Struct, frozen=True):
 
         ``based_on``: the revision ID that the author has changed; None: the flow is new. ``replace_triggers``: the
         author confirms that filter-based and scheduled triggers are removed. ``changed_by``: the name of the author.
-        Raises InvalidFlow, FlowTooLarge, UnknownFlow, RevisionRequired, TriggersReplaced, and ConcurrentModification if
-        ``based_on`` is not the current revision.
+        Raises InvalidFlow, FlowTooLarge, UnknownFlow, RevisionRequired, TriggersReplaced, RevisionNotCurrent if
+        ``based_on`` is not the current revision, and ConcurrentModification if two requests create or delete the flow
+        at the same time.
         """
         size = byte_length(json_text(document))
         if size > MAX_DOCUMENT_BYTES:
@@ -97,17 +109,17 @@ class FlowAuthoring(Struct, frozen=True):
             raise UnknownFlow(f"no flow {flow_id} in this portal")
         if current is not None and exists:
             if str(current.revision) != based_on:
-                raise ConcurrentModification(
-                    f"flow {flow_id}: expected the current revisionId {current.revision}, found "
-                    f"{str(based_on)[:40]}; get the flow and apply the change to its current revision"
-                )
+                raise RevisionNotCurrent(current, str(based_on))
             if paths := triggers_to_remove(current.document, document):
                 if not replace_triggers:
                     raise TriggersReplaced(flow_id, paths)
                 document = without_replaced_triggers(document)
         revision = revised(current, portal_id, flow_id, document, now, changed_by)
         revision = replace(revision, criteria_since=self._criteria_since(current, self.check(revision), now))
-        self.flow_repository.save(revision, current)
+        try:
+            self.flow_repository.save(revision, current)
+        except ConcurrentModification as error:
+            raise self._conflict(portal_id, flow_id, based_on, error) from error
         return revision
 
     def stored_by(
@@ -131,6 +143,16 @@ class FlowAuthoring(Struct, frozen=True):
             return None
         made = revised(previous, portal_id, flow_id, document, current.changed_at, changed_by)
         return current if made.document == current.document else None
+
+    def _conflict(
+        self, portal_id: str, flow_id: str, based_on: str | None, error: ConcurrentModification
+    ) -> ConcurrentModification:
+        """Return the error of a change that another change overtook while it was stored, with the revision of that
+        change."""
+        current = self.flow_repository.get(portal_id, flow_id)
+        if based_on is None or current is None or current.is_deleted or str(current.revision) == based_on:
+            return error
+        return RevisionNotCurrent(current, based_on)
 
     def _criteria_since(self, current: FlowRevision | None, flow: Flow, now: Instant) -> Instant | None:
         """Return since when the criteria of a filter-based flow are in force. None for other flows. Another notation of

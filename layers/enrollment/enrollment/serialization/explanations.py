@@ -1,4 +1,4 @@
-"""Reading of simulation and preview requests, and writing of explanations."""
+"""Reading of requests for simulations, previews and tests, and writing of explanations."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,11 +13,15 @@ from enrollment.domain.enrollment.explanations import Explanation, GroupResult
 from enrollment.domain.events.event import Event
 from enrollment.domain.flows.flow import Flow, FlowRevision, revised
 from enrollment.domain.records.record import Record, TimestampedValue
-from enrollment.domain.values import Instant, iso, read_name
+from enrollment.domain.values import Instant, Properties, iso, read_name
 from enrollment.serialization.flow_documents import write_result
 from enrollment.serialization.flows import InvalidFlow, read_new_flow, read_stored_flow
 from enrollment.serialization.requests import MAX_INPUTS, BodyReader, read_cursor
 from enrollment.serialization.validation_errors import expectation, expectation_of
+
+# Events on a page of a preview. With the results of all filters, an event takes up to 50 KB of the response.
+MAX_PREVIEWED_EVENTS = 500
+MAX_EXPLAINED_EVENTS = 100
 
 
 class SimulationRequest(Struct, frozen=True):
@@ -59,16 +63,95 @@ def read_simulation(body: Any, portal_id: str, now: Instant) -> SimulationReques
     return SimulationRequest(document["event"], flows, record)
 
 
-def read_preview(body: Any, portal_id: str) -> tuple[Flow, int, str | None]:
-    """Read ``{"flow": <flow>, "limit": …, "after": …}``. Return the draft, the number of events, and the position
-    of the cursor. Raises InvalidRequest."""
+class PreviewRequest(Struct, frozen=True):
+    """A request to preview a draft. ``compare_with``: the ID of a saved revision of its flow. ``since``: the earliest
+    time of the events. ``object_id``: only the events of this record. ``explains``: each decision has the result of
+    every filter. ``limit``: the number of events on the page. ``after``: the position of the cursor."""
+
+    draft: Flow
+    compare_with: str | None
+    since: Instant
+    object_id: str | None
+    explains: bool
+    limit: int
+    after: str | None
+
+
+def read_preview(body: Any, portal_id: str, now: Instant) -> PreviewRequest:
+    """Read ``{"flow": <flow>, "compareWith": {"revisionId": …}, "occurredAfter": …, "objectId": …, "details": …,
+    "limit": …, "after": …}``. All but ``flow`` may be absent. Raises InvalidRequest."""
+    reader = BodyReader()
+    document = reader.mapping(body, "$")
+    compare_with, object_id = document.get("compareWith"), document.get("objectId")
+    revision_id = None if compare_with is None else _compared_revision(reader, document, compare_with)
+    draft = _draft(reader, document.get("flow"), "$.flow", "draft", portal_id)
+    since, explains = document.get("occurredAfter"), document.get("details", False)
+    since_instant = 0 if since is None else reader.time(since, "$.occurredAfter", now)
+    object_id = None if object_id is None else reader.id(object_id, "$.objectId")
+    if not isinstance(explains, bool):
+        reader.fault("$.details", "WRONG_TYPE", expectation("true or false", explains))
+    limit, after = _page_of(reader, document, MAX_EXPLAINED_EVENTS if explains is True else MAX_PREVIEWED_EVENTS)
+    reader.finish()
+    assert draft is not None
+    return PreviewRequest(draft, revision_id, since_instant, object_id, explains, limit, read_cursor(after))
+
+
+def _compared_revision(reader: BodyReader, document: Mapping[str, Any], compare_with: Any) -> str:
+    """Read the ID of the revision of the draft's flow with which the draft is compared."""
+    revision = reader.mapping(compare_with, "$.compareWith")
+    _require_flow_id(reader, document.get("flow"))
+    if "revisionId" not in revision:
+        expected = expectation_of("the ID of a saved revision of the flow", "no value")
+        reader.fault("$.compareWith.revisionId", "MISSING_FIELD", expected)
+        return ""
+    return reader.id(revision["revisionId"], "$.compareWith.revisionId")
+
+
+def _require_flow_id(reader: BodyReader, raw_flow: Any) -> None:
+    """Report a draft without the ID of the saved flow."""
+    if isinstance(raw_flow, Mapping) and raw_flow.get("id") is None:
+        action = "Write the ID of the saved flow into the draft"
+        reader.fault("$.flow.id", "MISSING_FIELD", expectation_of("the ID of a flow", "no value", action))
+
+
+class DryRunRecord(Struct, frozen=True):
+    """The record of a test: a stored one, or one with these properties. ``object_id`` None: it is not stored."""
+
+    object_id: str | None
+    properties: Properties
+
+
+def read_dry_run(body: Any) -> DryRunRecord:
+    """Read ``{"objectId": …}`` or ``{"properties": {…}}``. Raises InvalidRequest."""
+    reader = BodyReader()
+    record = _dry_run_record(reader, reader.mapping(body, "$"))
+    reader.finish()
+    return record
+
+
+def read_draft_dry_run(body: Any, portal_id: str) -> tuple[Flow, DryRunRecord]:
+    """Read ``{"flow": <flow>}`` with the keys of ``read_dry_run``. Raises InvalidRequest."""
     reader = BodyReader()
     document = reader.mapping(body, "$")
     draft = _draft(reader, document.get("flow"), "$.flow", "draft", portal_id)
-    limit, after = _page_of(reader, document)
+    record = _dry_run_record(reader, document)
     reader.finish()
     assert draft is not None
-    return draft, limit, read_cursor(after)
+    return draft, record
+
+
+def _dry_run_record(reader: BodyReader, document: Mapping[str, Any]) -> DryRunRecord:
+    if ("objectId" in document) == ("properties" in document):
+        reader.fault(
+            "$",
+            "WRONG_TYPE",
+            expectation_of(
+                'either the objectId of a stored record or properties, for example {"objectId": "101"}',
+                "both" if "objectId" in document else "neither",
+            ),
+        )
+    object_id = reader.id(document["objectId"], "$.objectId") if "objectId" in document else None
+    return DryRunRecord(object_id, reader.properties(document.get("properties", {}), "$.properties"))
 
 
 class ImpactRequest(Struct, frozen=True):
@@ -87,12 +170,10 @@ def read_impact(body: Any, portal_id: str, now: Instant) -> ImpactRequest:
     reader = BodyReader()
     document = reader.mapping(body, "$")
     raw_flow, since = document.get("flow"), document.get("since")
-    if isinstance(raw_flow, Mapping) and raw_flow.get("id") is None:
-        action = "Write the ID of the saved flow into the draft"
-        reader.fault("$.flow.id", "MISSING_FIELD", expectation_of("the ID of a flow", "no value", action))
+    _require_flow_id(reader, raw_flow)
     draft = _draft(reader, raw_flow, "$.flow", "draft", portal_id)
     since_instant = 0 if since is None else reader.time(since, "$.since", now)
-    limit, after = _page_of(reader, document)
+    limit, after = _page_of(reader, document, MAX_INPUTS)
     reader.finish()
     assert draft is not None
     return ImpactRequest(draft, since_instant, limit, read_cursor(after))
@@ -104,11 +185,11 @@ def read_switched_on(revision: FlowRevision) -> Flow:
     return replace(flow, is_enabled=True, enabled_at=0, changed_at=0)
 
 
-def _page_of(reader: BodyReader, document: Mapping[str, Any]) -> tuple[int, str | None]:
-    """Read the keys ``limit`` and ``after``."""
+def _page_of(reader: BodyReader, document: Mapping[str, Any], maximum: int) -> tuple[int, str | None]:
+    """Read the keys ``limit``, from 1 to ``maximum``, and ``after``."""
     limit, after = document.get("limit", MAX_INPUTS), document.get("after")
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_INPUTS:
-        reader.fault("$.limit", "WRONG_TYPE", expectation(f"a number from 1 to {MAX_INPUTS}", limit))
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= maximum:
+        reader.fault("$.limit", "WRONG_TYPE", expectation(f"a number from 1 to {maximum}", limit))
     if after is not None and not isinstance(after, str):
         reader.fault("$.after", "WRONG_TYPE", expectation("paging.next.after of the previous page", after))
     return limit, after
@@ -136,8 +217,7 @@ def _draft(reader: BodyReader, raw_flow: Any, path: str, name: str, portal_id: s
     try:
         return read_new_flow(revised(None, portal_id, flow_id, turned_on, 0))
     except InvalidFlow as invalid:
-        for fault in invalid.faults:
-            reader.fault(f"{path}{fault.path.removeprefix('$')}", fault.code, fault.message)
+        reader.faults += [replace(fault, path=f"{path}{fault.path.removeprefix('$')}") for fault in invalid.faults]
         return None
 
 

@@ -26,6 +26,6 @@ def write_fault(fault: ValidationError) -> dict[str, Any]:
     context = {
         **({"didYouMean": [fault.meant]} if fault.meant else {}),
         **({"ids": list(fault.ids)} if fault.ids else {}),
-        **({"deletedAt": [fault.deleted_at]} if fault.deleted_at else {}),
+        **{name: [value] for name, value in fault.facts},
     }
     return {"message": fault.message, "in": fault.path, "code": fault.code, "context": context}

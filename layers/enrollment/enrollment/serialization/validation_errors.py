@@ -15,15 +15,15 @@ from enrollment.domain.similar_names import nearest
 
 class ValidationError(Struct, frozen=True):
     """``path`` is a JSON path (``$.enrollmentCriteria.eventFilterBranches[0]``) or the name of a parameter. ``code`` is
-    stable, ``message`` is not. ``meant``: what the author probably meant; ``ids``: the objects that the error is about;
-    ``deleted_at``: when the object was deleted (ISO-8601). The message names them too."""
+    stable, ``message`` is not. ``meant``: what the author probably meant; ``ids``: the objects that the error is about.
+    The message names both too. ``facts``: names and values for programs."""
 
     path: str
     code: str
     message: str
     meant: str | None = None
     ids: tuple[str, ...] = ()
-    deleted_at: str | None = None
+    facts: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"

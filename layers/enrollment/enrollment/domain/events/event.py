@@ -138,7 +138,7 @@ class Occurrence(Struct, frozen=True):
 def occurrences(event: Event, event_types: Mapping[str, EventType]) -> tuple[Occurrence, ...]:
     """Return the event's own row, then the rows that it also satisfies. A value that the source sent takes precedence
     over a derived one."""
-    own = _occurrence(event.event_type, event.properties)
+    own = own_occurrence(event)
     return (
         own,
         *(
@@ -147,6 +147,11 @@ def occurrences(event: Event, event_types: Mapping[str, EventType]) -> tuple[Occ
             if also.when is None or also.when.failure(own.properties) is None
         ),
     )
+
+
+def own_occurrence(event: Event) -> Occurrence:
+    """Return the event's own row, with the properties that are derived from others."""
+    return _occurrence(event.event_type, event.properties)
 
 
 def satisfying(names: Collection[str], event_types: Mapping[str, EventType]) -> frozenset[str]:

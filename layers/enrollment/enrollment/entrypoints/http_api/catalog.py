@@ -7,6 +7,7 @@ from enrollment.catalog import CATEGORIES, EVENT_TYPE_IDS, EVENT_TYPES
 from enrollment.domain.criteria.record_operators import zone_of
 from enrollment.domain.enrollment.late_data_tolerance import MINUTE
 from enrollment.domain.enrollment.portal_settings import PortalSettings
+from enrollment.domain.events.event_types import EventType
 from enrollment.domain.operators.property_operators import InvalidOperand
 from enrollment.domain.similar_names import nearest
 from enrollment.entrypoints.http_api.endpoint import Endpoint, Example, Query, Reply, Request, Scope, Services
@@ -52,11 +53,16 @@ def list_event_types(services: Services, request: Request) -> Reply:
 
 def get_event_type(services: Services, request: Request) -> Reply:
     """Return an event of the catalog, by its name or HubSpot's ID. Raises RouteNotFound."""
+    return Reply(200, write_event_type(event_type_of_path(request)))
+
+
+def event_type_of_path(request: Request) -> EventType:
+    """Return the event of the catalog that the path names, by its name or HubSpot's ID. Raises RouteNotFound."""
     name = request.path["eventType"]
     event_type = EVENT_TYPE_IDS[name][0] if name in EVENT_TYPE_IDS else EVENT_TYPES.get(name)
     if event_type is None:
         raise RouteNotFound(f"no event {format_value(name)}{suggestion(name, [*EVENT_TYPES, *EVENT_TYPE_IDS])}")
-    return Reply(200, write_event_type(event_type))
+    return event_type
 
 
 def get_portal(services: Services, request: Request) -> Reply:

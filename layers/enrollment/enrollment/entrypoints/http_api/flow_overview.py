@@ -82,11 +82,22 @@ def list_revisions(services: Services, request: Request) -> Reply:
 
 def get_revision(services: Services, request: Request) -> Reply:
     """Return a revision of a flow, with its document. Raises UnknownRevision."""
-    flow_id, revision_id = request.path["flowId"], request.path["revisionId"]
+    revision = _revision_with_id(services, request.portal_id, request.path["flowId"], request.path["revisionId"])
+    return Reply(200, _revision(revision) | {"flow": None if revision.is_deleted else write_flow(revision)})
+
+
+def existing_revision(services: Services, portal_id: str, flow_id: str, revision_id: str) -> FlowRevision:
+    """Return a revision of a flow that is not a deletion. Raises UnknownRevision."""
+    revision = _revision_with_id(services, portal_id, flow_id, revision_id)
+    if revision.is_deleted:
+        raise UnknownRevision(f"revision {revision_id} of flow {flow_id} is its deletion, and has no criteria")
+    return revision
+
+
+def _revision_with_id(services: Services, portal_id: str, flow_id: str, revision_id: str) -> FlowRevision:
     if not (revision_id.isascii() and revision_id.isdigit()) or int(revision_id) > MAX_REVISION:
         raise UnknownRevision(f"no revision {revision_id} of flow {flow_id} in this portal")
-    revision = services.authoring.revision(request.portal_id, flow_id, int(revision_id))
-    return Reply(200, _revision(revision) | {"flow": None if revision.is_deleted else write_flow(revision)})
+    return services.authoring.revision(portal_id, flow_id, int(revision_id))
 
 
 def _overview(authoring: FlowAuthoring, revision: FlowRevision) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Serve the flows API: `/automation/v4/flows`, and the check and the test of a flow under `/enrollment/v1/flows`."""
+"""Serve the flows API: `/automation/v4/flows`, and the check of a flow under `/enrollment/v1/flows`."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,8 +11,6 @@ from enrollment.application.ports import ConcurrentModification
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.describe import describe_flow
 from enrollment.domain.flows.flow import FlowRevision, revised
-from enrollment.domain.identifiers import RecordKey
-from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import iso
 from enrollment.entrypoints.http_api.access import Forbidden
 from enrollment.entrypoints.http_api.endpoint import (
@@ -28,11 +26,10 @@ from enrollment.entrypoints.http_api.endpoint import (
     page,
 )
 from enrollment.serialization.backfills import MAX_CONFIRMED, read_confirm
-from enrollment.serialization.flow_documents import read_flow_ids, write_flow, write_flow_summary, write_result
+from enrollment.serialization.flow_documents import read_flow_ids, write_flow, write_flow_summary
 from enrollment.serialization.flow_warnings import warnings
 from enrollment.serialization.flows import InvalidFlow, read_flow, read_new_flow
 from enrollment.serialization.requests import (
-    BodyReader,
     read_cursor,
     read_flag,
     read_id,
@@ -236,51 +233,6 @@ def not_found(what: str, missing: list[str]) -> dict[str, object]:
     return {"numErrors": len(missing), "errors": [error]}
 
 
-def dry_run_enrollment(services: Services, request: Request) -> Reply:
-    """Return whether a record passes a flow's criteria, suppression and goal: the refinement criteria of an event-based
-    flow, or the enrollment criteria of a filter-based one. Triggers and earlier changes are not considered, as in
-    HubSpot's own test. The record is stored, or consists of the properties in the body."""
-    revision = services.authoring.get(request.portal_id, request.path["flowId"])
-    flow = read_flow(revision)
-    reader = BodyReader()
-    body = reader.mapping(request.body, "$")
-    if ("objectId" in body) == ("properties" in body):
-        reader.fault(
-            "$",
-            "WRONG_TYPE",
-            expectation_of(
-                'either the objectId of a stored record or properties, for example {"objectId": "101"}',
-                "both" if "objectId" in body else "neither",
-            ),
-        )
-    object_id = reader.id(body["objectId"], "$.objectId") if "objectId" in body else None
-    properties = reader.properties(body.get("properties", {}), "$.properties")
-    reader.finish()
-    if object_id is not None:
-        record = services.record_service.get(RecordKey(request.portal_id, flow.object_type_id, object_id))
-    else:
-        values = {name: TimestampedValue(value, request.now) for name, value in properties.items()}
-        record = Record(RecordKey(request.portal_id, flow.object_type_id, ""), request.now, values)
-    snapshot = services.evaluator.snapshot(record, request.now, [flow])
-    suppression, goal, criteria = (
-        None if branch is None else branch.result(snapshot)
-        for branch in (flow.suppression, flow.goal, flow.criteria if flow.entry is None else flow.entry.criteria)
-    )
-    is_rejected = any(result is not None and result.holds for result in (suppression, goal))
-    answer = {
-        "flowId": flow.id,
-        "flowRevisionId": flow.revision_id,
-        "objectTypeId": flow.object_type_id,
-        "objectId": object_id,
-        "passed": not is_rejected and (criteria is None or criteria.holds),
-        "refinementCriteria": None if criteria is None or flow.entry is not None else write_result(criteria),
-        **({} if criteria is None or flow.entry is None else {"enrollmentCriteria": write_result(criteria)}),
-        "suppression": None if suppression is None else write_result(suppression),
-        "goal": None if goal is None else write_result(goal),
-    }
-    return Reply(200, answer)
-
-
 def check_flow(services: Services, request: Request) -> Reply:
     """Describe a flow in sentences, with its warnings. Nothing is stored. Raises InvalidFlow with every fault."""
     document = _document(request)
@@ -430,17 +382,5 @@ ENDPOINTS = (
         "is stored.",
         body="FlowInput",
         example=Example(body=FLOW_BODY),
-    ),
-    Endpoint(
-        "testEnrollment",
-        "POST",
-        "/enrollment/v1/flows/{flowId}/test",
-        "Test whether a record passes the criteria of a flow",
-        dry_run_enrollment,
-        {200: "EnrollmentTest"},
-        description="Evaluates the refinement criteria, the suppression and the goal, but no triggers, as HubSpot's "
-        "own test does. Returns the result of every filter. The body names a stored record, or gives properties.",
-        body="EnrollmentTestInput",
-        example=Example(path={"flowId": "1001"}, body={"objectId": "101"}),
     ),
 )

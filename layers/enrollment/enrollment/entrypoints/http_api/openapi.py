@@ -18,6 +18,7 @@ _PATH_PARAMETERS = {
     "toObjectId": "The ID of the other record.",
     "listId": "The list's ID.",
     "eventType": "An event type of the catalog, or HubSpot's ID of it.",
+    "propertyName": "The name of a property, in any case.",
     "enrollmentId": "The enrollment's ID.",
     "messageId": "The ID of the unprocessed event in the queue: `id` of the list. It is not the ID of the event.",
     "replayName": "The replay's name.",

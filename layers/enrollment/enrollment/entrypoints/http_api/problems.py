@@ -7,6 +7,7 @@ from msgspec import Struct
 from enrollment.application.backfills import KeyReused, NotConfirmed, NotFilterBased, RunInProgress, UnknownRun
 from enrollment.application.flow_authoring import (
     FlowTooLarge,
+    RevisionNotCurrent,
     RevisionRequired,
     TriggersReplaced,
     UnknownFlow,
@@ -121,6 +122,8 @@ def _conflict(error: Exception) -> Problem | None:
         case AmbiguousEmail():
             fault = ValidationError("idProperty", "AMBIGUOUS_EMAIL", str(error), ids=error.object_ids)
             return Problem(409, "CONFLICT", str(error), (fault,))
+        case RevisionNotCurrent():
+            return Problem(409, "CONFLICT", str(error), (_fault_of_conflict(error),))
         case ConcurrentModification() | StaleChange():
             return Problem(409, "CONFLICT", str(error))
     return None
@@ -129,8 +132,17 @@ def _conflict(error: Exception) -> Problem | None:
 def _deletion(error: Exception) -> Problem | None:
     if not isinstance(error, DeletedRecord):
         return None
-    fault = ValidationError("objectId", "RECORD_DELETED", str(error), deleted_at=iso(error.deleted_at))
+    fault = ValidationError("objectId", "RECORD_DELETED", str(error), facts=(("deletedAt", iso(error.deleted_at)),))
     return Problem(404, "OBJECT_NOT_FOUND", str(error), (fault,))
+
+
+def _fault_of_conflict(error: RevisionNotCurrent) -> ValidationError:
+    """Return the fault with what a client needs to read and merge the other change."""
+    current = error.current
+    facts = [("currentRevisionId", str(current.revision)), ("changedAt", iso(current.changed_at))]
+    if current.changed_by is not None:
+        facts.append(("changedBy", current.changed_by))
+    return ValidationError("$.revisionId", "NOT_CURRENT", str(error), facts=tuple(facts))
 
 
 # The status and the category of errors that have no faults with paths.

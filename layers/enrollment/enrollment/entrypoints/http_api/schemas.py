@@ -10,11 +10,13 @@ from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.enrollment.enrollment_counts import DAYS
 from enrollment.domain.enrollment.runs import MAX_RECORDS_PER_SECOND, RunKind, RunStatus
 from enrollment.domain.flows.rate_limit import PERIODS
+from enrollment.domain.operators.record_properties import RecordPropertyType
 from enrollment.domain.records.associations import CATEGORIES
 from enrollment.domain.records.email import MAX_EMAIL
 from enrollment.entrypoints.http_api.endpoint import Schema
 from enrollment.serialization.backfills import MAX_CONFIRMED
 from enrollment.serialization.event_fields import MAX_CHAIN_PARTS, MAX_NAME, MAX_PROPERTIES, MAX_VALUE_BYTES
+from enrollment.serialization.explanations import MAX_EXPLAINED_EVENTS, MAX_PREVIEWED_EVENTS
 from enrollment.serialization.flow_documents import MAX_SUMMARIES
 from enrollment.serialization.flow_schemas import FLOW_KEYS, FLOW_SCHEMAS
 from enrollment.serialization.flows import MAX_RATE
@@ -213,6 +215,15 @@ _EXPLANATION: dict[str, Schema] = {
     },
 }
 
+_TEST_RESULT: dict[str, Schema] = {
+    "objectTypeId": _TEXT,
+    "objectId": {"type": ["string", "null"]},
+    "passed": _FLAG,
+    "refinementCriteria": _nullable(_ref("BranchResult")),
+    "enrollmentCriteria": _nullable(_ref("BranchResult")),
+    "suppression": _nullable(_ref("BranchResult")),
+    "goal": _nullable(_ref("BranchResult")),
+}
 _NULLABLE_TEXT: Schema = {"type": ["string", "null"]}
 _UNPROCESSED: dict[str, Schema] = {
     "id": {"type": "string", "description": "The ID of the message in the queue."},
@@ -341,20 +352,15 @@ SCHEMAS: dict[str, Schema] = {
         "description": "The ID of a stored record, or the properties of a record.",
         "oneOf": [_object({"objectId": _INPUT_ID}), _object({"properties": _PROPERTIES})],
     },
-    "EnrollmentTest": _object(
-        {
-            "flowId": _TEXT,
-            "flowRevisionId": _TEXT,
-            "objectTypeId": _TEXT,
-            "objectId": {"type": ["string", "null"]},
-            "passed": _FLAG,
-            "refinementCriteria": _nullable(_ref("BranchResult")),
-            "enrollmentCriteria": _nullable(_ref("BranchResult")),
-            "suppression": _nullable(_ref("BranchResult")),
-            "goal": _nullable(_ref("BranchResult")),
-        },
-        "enrollmentCriteria",
-    ),
+    "DraftTestInput": {
+        "description": "A draft, and the ID of a stored record or the properties of a record.",
+        "oneOf": [
+            _object({"flow": _ref("FlowInput"), "objectId": _INPUT_ID}),
+            _object({"flow": _ref("FlowInput"), "properties": _PROPERTIES}),
+        ],
+    },
+    "EnrollmentTest": _object({"flowId": _TEXT, "flowRevisionId": _TEXT, **_TEST_RESULT}, "enrollmentCriteria"),
+    "DraftTest": _object({"flowId": _TEXT, **_TEST_RESULT}, "enrollmentCriteria"),
     "BranchResult": _object(
         {
             "filterBranchType": {"enum": ["AND", "OR", "NOT_ALL", "NOT_ANY"]},
@@ -421,6 +427,27 @@ SCHEMAS: dict[str, Schema] = {
             "isComplete": _FLAG,
         }
     ),
+    "EventValues": _object(
+        {
+            "eventType": _TEXT,
+            "property": _TEXT,
+            "values": {
+                "description": "The most frequent first.",
+                **_list(_object({"value": _TEXT, "events": {"type": "integer", "minimum": 1}})),
+            },
+            "eventsRead": {**_COUNT, "description": "The number of events in which the values were counted."},
+            "since": {**_MOMENT, "description": "The time from which events are kept."},
+        }
+    ),
+    "EventCount": _object(
+        {
+            "eventType": _TEXT,
+            "days": {"type": "integer", "minimum": 1},
+            "since": {**_MOMENT, "description": "The earliest time of the events that are counted."},
+            "count": _COUNT,
+            "isExact": {"type": "boolean", "description": "False: there are more events than were counted."},
+        }
+    ),
     # Decisions and their explanations
     "SimulationInput": _object(
         {
@@ -460,24 +487,59 @@ SCHEMAS: dict[str, Schema] = {
     "PreviewInput": _object(
         {
             "flow": _ref("FlowInput"),
-            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_INPUTS, "default": MAX_INPUTS},
+            "compareWith": {
+                "description": "A saved revision of the draft's flow. The draft then needs the ID of the flow.",
+                **_nullable(_object({"revisionId": _INPUT_ID})),
+            },
+            "occurredAfter": {
+                "description": "Only events that occurred then or later.",
+                "anyOf": [*TIMES, {"type": "null"}],
+            },
+            "objectId": {"description": "Only the events of this record.", **_nullable(_INPUT_ID)},
+            "details": {
+                "type": "boolean",
+                "default": False,
+                "description": "Return the result of every filter of the draft.",
+            },
+            "limit": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MAX_PREVIEWED_EVENTS,
+                "default": MAX_INPUTS,
+                "description": f"The number of events that are read. With `details` at most {MAX_EXPLAINED_EVENTS}.",
+            },
             "after": {"type": ["string", "null"], "description": "`paging.next.after` of the previous page."},
         },
-        "limit",
-        "after",
+        *("compareWith", "occurredAfter", "objectId", "details", "limit", "after"),
     ),
     "PreviewPage": _object(
         {
-            "results": _list(
-                _object(
-                    _DECISION | {"occurredAt": _MOMENT, "failedConditions": _EXPLANATION["failedConditions"]},
-                    *_SOMETIMES,
-                )
-            ),
+            "results": _list(_ref("PreviewedEvent")),
             "paging": _object({"next": _object({"after": _TEXT})}, description="Absent on the last page."),
             "isOnce": {"type": "boolean", "description": "Whether a record enters the flow only once."},
+            "since": {**_MOMENT, "description": "The earliest time of the events that are read."},
+            "eventsRead": {**_COUNT, "description": "The events of the page, also those without a decision."},
+            "comparedIsOnce": {"type": "boolean", "description": "`isOnce` of the compared revision."},
+            "comparedRevisionId": _TEXT,
+            "comparedIsEnabled": {"type": "boolean", "description": "Whether the compared revision is turned on."},
         },
-        "paging",
+        *("paging", "comparedIsOnce", "comparedRevisionId", "comparedIsEnabled"),
+    ),
+    "PreviewedEvent": _object(
+        _DECISION
+        | _EXPLANATION
+        | {
+            "code": {**_nullable(_DECISION["code"]), "description": "Null: the event does not trigger the draft."},
+            "occurredAt": _MOMENT,
+            "compared": {
+                "description": "The decision of the compared revision. Null: the event does not trigger it.",
+                **_nullable(_ref("ImpactOutcome")),
+            },
+        },
+        *_SOMETIMES,
+        *(key for key in _EXPLANATION if key != "failedConditions"),
+        "compared",
+        description="The results of the filters are there with `details`, and `compared` with `compareWith`.",
     ),
     "ImpactInput": _object(
         {
@@ -826,6 +888,38 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "AssociatedBatch": _batch("AssociatedRecords"),
+    # Properties of records
+    "RecordProperties": _object({"results": _list(_ref("RecordProperty"))}),
+    "RecordProperty": _object(
+        {
+            "name": _TEXT,
+            "label": _TEXT,
+            "type": {"enum": [str(known) for known in RecordPropertyType]},
+            "fieldType": {"type": "string", "description": "HubSpot's form field for the type."},
+            "options": {
+                "description": "The values that HubSpot documents. Empty if the account defines them.",
+                **_list(
+                    _object({"label": _TEXT, "value": _TEXT, "displayOrder": {"type": "integer"}, "hidden": _FLAG})
+                ),
+            },
+            "hubspotDefined": {"const": True},
+            "archived": {"const": False},
+            "operations": {
+                "description": "The operations that suit the type, the most usual first.",
+                **_list(
+                    _object(
+                        {
+                            "operationType": _TEXT,
+                            "operators": _list(_TEXT),
+                            "operands": _list(_TEXT),
+                            "optionalOperands": _list(_TEXT),
+                        }
+                    )
+                ),
+            },
+        },
+        description="A property in the shape of HubSpot's properties API, with `operations`.",
+    ),
     # Enrollments
     "EnrollmentPage": _page("Enrollment"),
     # Backfills

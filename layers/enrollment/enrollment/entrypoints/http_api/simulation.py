@@ -7,17 +7,19 @@ from typing import Any
 from msgspec.structs import replace
 
 from enrollment.adapters.observability import decision_fields, rejection_fields
-from enrollment.application.flow_preview import impact, preview
+from enrollment.application.flow_preview import PreviewOutcome, PreviewQuery, preview
 from enrollment.application.simulation import Drafts, NoEnrollments, Simulation
 from enrollment.catalog import EVENT_TYPES
 from enrollment.domain.describe import failed_conditions
-from enrollment.domain.enrollment.decisions import Decision
+from enrollment.domain.enrollment.decisions import Code, Decision
 from enrollment.domain.enrollment.explanations import Explanation
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.flows.flow import Flow
+from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.values import iso
 from enrollment.entrypoints.http_api.access import OtherPortal
 from enrollment.entrypoints.http_api.endpoint import Endpoint, Example, Reply, Request, Services, page
+from enrollment.entrypoints.http_api.flow_overview import existing_revision
 from enrollment.entrypoints.http_api.flows import FLOW_BODY
 from enrollment.serialization.envelopes import read_routed_event
 from enrollment.serialization.event_warnings import event_warnings
@@ -56,50 +58,80 @@ def simulate(services: Services, request: Request) -> Reply:
 
 
 def preview_flow(services: Services, request: Request) -> Reply:
-    """Return what a draft flow would have decided on the latest events in the history, newest first. Raises InvalidFlow
-    and InvalidRequest."""
-    flow, limit, after = read_preview(request.body, request.portal_id)
-    previewed = preview(services.processor, services.history, flow, request.now, limit, after)
-    results = [
-        {
-            **decision_fields(event, decision),
-            "occurredAt": iso(event.occurred_at),
-            "failedConditions": list(failed_conditions(decision, flow, EVENT_TYPES)),
+    """Return what a draft flow would have decided on the latest events in the history, newest first, and what a saved
+    revision would have decided. Raises InvalidFlow, InvalidRequest, UnknownRevision and UnknownRecord."""
+    inputs = read_preview(request.body, request.portal_id, request.now)
+    draft, revision, record = inputs.draft, None, None
+    if inputs.compare_with is not None:
+        revision = existing_revision(services, request.portal_id, draft.id, inputs.compare_with)
+    if inputs.object_id is not None:
+        record = services.record_service.get(RecordKey(request.portal_id, draft.object_type_id, inputs.object_id))
+    compared = None if revision is None else read_switched_on(revision)
+    query = PreviewQuery(inputs.limit, inputs.after, inputs.since, record, inputs.explains)
+    previewed = preview(services.processor, services.history, draft, request.now, query, compared)
+    details: dict[str, Any] = {
+        "isOnce": not draft.should_re_enroll,
+        "since": iso(previewed.since),
+        "eventsRead": previewed.events_read,
+    }
+    if revision is not None and compared is not None:
+        details |= {
+            "comparedIsOnce": not compared.should_re_enroll,
+            "comparedRevisionId": str(revision.revision),
+            "comparedIsEnabled": revision.is_enabled,
         }
-        for event, decision in previewed.decisions
-    ]
+    results = [_write_previewed(outcome, draft, compared) for outcome in previewed.outcomes]
     next_position = None if previewed.following is None else write_cursor(previewed.following)
-    return Reply(200, page(results, next_position) | {"isOnce": not flow.should_re_enroll})
+    return Reply(200, page(results, next_position) | details)
+
+
+NOT_TRIGGERED = "the event does not trigger the draft"
+
+
+def _write_previewed(outcome: PreviewOutcome, draft: Flow, compared: Flow | None) -> dict[str, Any]:
+    """Return the decision of the draft on an event, and that of the compared revision if there is one. The keys of a
+    decision do not depend on whether the event triggers the draft."""
+    event, decision = outcome.event, outcome.decision
+    if decision is None:
+        undecided = Decision(Code.NOT_MATCHED, draft.id, draft.revision_id, NOT_TRIGGERED)
+        written = decision_fields(event, undecided) | {"code": None, "failedConditions": []}
+    else:
+        written = {
+            **decision_fields(event, decision),
+            "failedConditions": list(failed_conditions(decision, draft, EVENT_TYPES)),
+        }
+    written["occurredAt"] = iso(event.occurred_at)
+    if outcome.explanation is not None:
+        written |= write_explanation(outcome.explanation)
+    if compared is not None:
+        written["compared"] = _write_outcome(outcome.compared, compared)
+    return written
 
 
 def impact_of_flow(services: Services, request: Request) -> Reply:
     """Return what a draft and the saved revision of the flow would have decided on the latest events in the history,
     newest first. Raises InvalidFlow and InvalidRequest."""
     inputs = read_impact(request.body, request.portal_id, request.now)
-    draft, revision = (
-        inputs.draft,
-        services.authoring.get_many(request.portal_id, [inputs.draft.id]).get(inputs.draft.id),
-    )
+    draft = inputs.draft
+    revision = services.authoring.get_many(request.portal_id, [draft.id]).get(draft.id)
     saved = None if revision is None else read_switched_on(revision)
-    history = services.history
-    page_of_impact = impact(
-        services.processor, history, draft, saved, request.now, inputs.since, inputs.limit, inputs.after
-    )
+    query = PreviewQuery(inputs.limit, inputs.after, inputs.since)
+    previewed = preview(services.processor, services.history, draft, request.now, query, saved)
     results = [
         {
-            "eventId": event.id,
-            "eventType": event.event_type.name,
-            "occurredAt": iso(event.occurred_at),
-            "objectTypeId": event.object_type_id,
-            "objectId": event.object_id,
-            "draft": _write_outcome(by_draft, draft),
-            "saved": _write_outcome(by_saved, saved),
+            "eventId": outcome.event.id,
+            "eventType": outcome.event.event_type.name,
+            "occurredAt": iso(outcome.event.occurred_at),
+            "objectTypeId": outcome.event.object_type_id,
+            "objectId": outcome.event.object_id,
+            "draft": _write_outcome(outcome.decision, draft),
+            "saved": _write_outcome(outcome.compared, saved),
         }
-        for event, by_draft, by_saved in page_of_impact.outcomes
+        for outcome in previewed.outcomes
     ]
-    next_position = None if page_of_impact.following is None else write_cursor(page_of_impact.following)
+    next_position = None if previewed.following is None else write_cursor(previewed.following)
     details = {
-        "since": iso(max(inputs.since, history.kept_since(request.now))),
+        "since": iso(previewed.since),
         "draftIsOnce": not draft.should_re_enroll,
         "savedIsOnce": None if saved is None else not saved.should_re_enroll,
         "savedRevisionId": None if revision is None else str(revision.revision),
@@ -157,9 +189,20 @@ ENDPOINTS = (
         {200: "PreviewPage"},
         description="Decides the latest events in the history, newest first, as if the flow had been on and no record "
         "enrolled. If `isOnce` is true, a record enters the flow once: a page enrolls it by its first event, so count "
-        "it once over all pages. A page can be short or empty and still have a next page.",
+        "it once over all pages. A page can be short or empty and still have a next page. `compareWith` names a saved "
+        "revision of the draft's flow; `compared` is its decision on the same event, and null if the event does not "
+        "trigger it. For an event that triggers only that revision, `code` is null. `objectId` selects the events of "
+        "one record. With `details`, each decision has the result of every filter.",
         body="PreviewInput",
-        example=Example(body={"flow": FLOW_BODY, "limit": 100}),
+        example=Example(
+            body={
+                "flow": {"id": "1001", **FLOW_BODY},
+                "compareWith": {"revisionId": "1"},
+                "occurredAfter": "2026-11-20T00:00:00Z",
+                "details": True,
+                "limit": 100,
+            }
+        ),
     ),
     Endpoint(
         "impactOfFlow",
