@@ -98,7 +98,7 @@ def test_enrollment_that_a_rate_limit_delays_is_published_when_it_is_due(stack: 
     assert second.due_at - first.due_at == 60 * MINUTE
 
     clock.now = first.due_at
-    assert sweep() == {"sent": 1, "left": 0, "oldestSeconds": 0}
+    assert sweep() == {"sent": 1, "left": 0, "failed": 0, "oldestSeconds": 0}
     redeliver(*received(stack))
 
     assert published(stack) == {("101", "e1"): 1}
@@ -174,7 +174,7 @@ def items(clock: Clock, count: int) -> list[DueItem]:
 def test_sweep_logs_and_counts_what_it_sent(stack: Stack, clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     save(stack, *items(clock, 40))
     capsys.readouterr()
-    assert sweep() == {"sent": 40, "left": 0, "oldestSeconds": 7}
+    assert sweep() == {"sent": 40, "left": 0, "failed": 0, "oldestSeconds": 7}
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     (line,) = [each for each in lines if each.get("message") == "timers"]
     assert [line[name] for name in ("sent", "left", "oldestSeconds", "failedShards")] == [40, 0, 7, []]
@@ -190,7 +190,7 @@ def test_sweep_without_due_items_makes_one_query_for_each_shard_and_logs_nothing
     timer_bootstrap.timer_application()
     capsys.readouterr()
     with counted(monkeypatch) as made:
-        assert sweep() == {"sent": 0, "left": 0, "oldestSeconds": 0}
+        assert sweep() == {"sent": 0, "left": 0, "failed": 0, "oldestSeconds": 0}
     assert made == {"Query": DUE_SHARDS}
     (metrics,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert metrics["OldestDueItemSeconds"] == 0
@@ -222,13 +222,14 @@ def test_items_stay_and_are_counted_if_the_queue_fails(
     capsys.readouterr()
     with monkeypatch.context() as patch:
         calls(patch, lambda operation, _: operation == "SendMessageBatch")
-        assert sweep() == {"sent": 0, "left": 40, "oldestSeconds": 7}
+        answer = sweep()
+    assert (answer["sent"], answer["left"], answer["oldestSeconds"]) == (0, 40, 7)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     failed = {each["shard"] for each in lines if each.get("message") == "failed"}
     assert failed == {each.shard for each in saved}
     assert set(stored(stack)) == set(saved)
     clock.now += MINUTE
-    assert sweep() == {"sent": 40, "left": 0, "oldestSeconds": 67}
+    assert sweep() == {"sent": 40, "left": 0, "failed": 0, "oldestSeconds": 67}
 
 
 def test_items_are_sent_again_if_they_cannot_be_deleted(
@@ -253,7 +254,7 @@ def test_sweep_fails_if_the_table_cannot_be_read(stack: Stack, clock: Clock, mon
 def test_sweep_returns_before_its_deadline(stack: Stack, clock: Clock) -> None:
     saved = items(clock, 3)
     save(stack, *saved)
-    assert sweep(left(1_000)) == {"sent": 0, "left": 0, "oldestSeconds": 0}
+    assert sweep(left(1_000)) == {"sent": 0, "left": 0, "failed": 0, "oldestSeconds": 0}
     assert set(stored(stack)) == set(saved)
 
 

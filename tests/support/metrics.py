@@ -220,7 +220,7 @@ def sweep() -> None:
     """A sweep that sends nothing."""
     metrics = metrics_of_this_stack()
     app = TimerApplication(TimerSweep(FakeDueItems(), FakeWorkQueue(), lambda: 0), Logger(level="CRITICAL"), metrics)
-    assert timer_handler.sweep(app) == {"sent": 0, "left": 0, "oldestSeconds": 0}
+    assert timer_handler.sweep(app) == {"sent": 0, "left": 0, "failed": 0, "oldestSeconds": 0}
     metrics.flush()
 
 

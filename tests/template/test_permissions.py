@@ -292,8 +292,8 @@ def play_runs(stack: Stack, recorder: Recorder, function_name: str) -> None:
     companies."""
     deployed = Deployed(stack, recorder, function_name)
     Deployed.now = deployed.now = bootstrap.now()
-    # The second enrollment is delayed by three minutes, so it becomes a due item.
-    limit = {"count": 20, "period": "HOUR"}
+    # The second enrollment is delayed by an hour, so it becomes a due item.
+    limit = {"count": 1, "period": "HOUR"}
     document = flow({"id": 1, "filters": [["city", "IS_EQUAL_TO", "Cork"]], "limit": limit})
     company = {"filterBranchType": "ASSOCIATION", "objectTypeId": "0-2", "operator": "IN_LIST", "filterBranches": []}
     company |= {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 279, "filters": []}

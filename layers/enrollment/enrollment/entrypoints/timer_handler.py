@@ -18,8 +18,9 @@ WORK_SECONDS = 50.0
 
 
 def timer_handler() -> Handler:
-    """Return the handler of the schedule, whose event is ignored. It returns ``{"sent", "left", "oldestSeconds"}``. The
-    next sweep sends what is left."""
+    """Return the handler of the schedule, whose event is ignored. It returns ``{"sent", "left", "failed",
+    "oldestSeconds"}``: numbers of items, the number of shards that failed, and the age of the oldest item. The next
+    sweep sends what is left."""
 
     def handler(event: Any, context: "LambdaContext | None") -> Mapping[str, Any]:
         app = timer_application()
@@ -57,6 +58,7 @@ def sweep(app: TimerApplication, seconds: float | None = None) -> Mapping[str, A
     counts = {
         "sent": sum(batch.sent for batch in batches),
         "left": sum(batch.left for batch in batches),
+        "failed": len(failed),
         "oldestSeconds": max(0, oldest_ms // 1000),
     }
     app.metrics.count("DueItemsSent", counts["sent"])
