@@ -38,8 +38,8 @@ EVENTS = Path(__file__).parents[2] / "events"
 MILLION, MINUTES_OF_A_DAY, DAYS_OF_A_MONTH = 1_000_000, 24 * 60, 30
 PAGE_BYTES = 1024 * 1024
 
-# CPU milliseconds for an item that is sent and deleted, and for a sweep that finds nothing: measured with a profile of
-# the function, beside much other load, and rounded up.
+# CPU milliseconds for an item that is sent and deleted, and for a sweep that finds nothing. These are assumptions, not
+# measurements. They are a small part of the costs.
 CPU_MS_OF_AN_ITEM, CPU_MS_OF_A_SWEEP = 0.3, 15.0
 
 PRECISE_ITEMS, PRECISE_SECONDS = 200, 60
