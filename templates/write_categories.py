@@ -120,7 +120,7 @@ def _repeated(block: str) -> str:
 def _dashboard_names() -> str:
     """Return the names for which the dashboard searches: of all functions, and of the buffers that may exist."""
     functions = _repeated(FUNCTION_NAME) + "".join(
-        FUNCTION_NAME.replace("<Logical>", name) for name in ("Redeliveries", "Unconfirmed", "Runs", "Api")
+        FUNCTION_NAME.replace("<Logical>", name) for name in ("Redeliveries", "Unconfirmed", "Timers", "Runs", "Api")
     )
     buffers = _repeated(BUFFER_NAME)
     return "".join(

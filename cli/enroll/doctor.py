@@ -216,35 +216,6 @@ def check_status(stack: DeployedStack) -> str:
     return status
 
 
-def check_recursion(stack: DeployedStack) -> str:
-    """Check that Lambda's loop detection does not stop a function that sends to the queue that invokes it."""
-    client, faults, looping = stack.client_for("lambda"), [], []
-    arn_by_name = {
-        resource.physical_id.rpartition("/")[2]: attributes["QueueArn"] for resource, attributes in stack.queues.items()
-    }
-    for function, configuration in stack.functions.items():
-        variables = configuration.get("Environment", {}).get("Variables", {})
-        sends_to = {
-            arn_by_name.get(value.rpartition("/")[2]) for name, value in variables.items() if name.endswith("_URL")
-        }
-        receives_from = {mapping["EventSourceArn"] for mapping in _mappings_of(stack, configuration)}
-        if not sends_to & receives_from:
-            continue
-        looping.append(function.logical_id)
-        setting = client.get_function_recursion_config(FunctionName=function.physical_id)["RecursiveLoop"]
-        if setting != "Allow":
-            faults.append(
-                f"{function.logical_id} sends to its own queue: expected RecursiveLoop Allow; got {setting}. "
-                "Lambda would drop events after about 16 hops. Deploy the template again"
-            )
-    _require_none(faults)
-    if not looping:
-        raise CheckFailed(
-            ["expected RedeliveriesFunction to send to its own queue; got no such function. Deploy the template again"]
-        )
-    return f"Allow for {', '.join(looping)}"
-
-
 def check_concurrency(stack: DeployedStack) -> str:
     """Check that queues do not request more executions than the account has.
 
@@ -272,14 +243,19 @@ def check_concurrency(stack: DeployedStack) -> str:
 
 
 def check_mappings(stack: DeployedStack) -> str:
-    """Check that every event source mapping is enabled."""
-    _require_none(
-        [
-            f"the mapping of {mapping['EventSourceArn'].rpartition(':')[2]}: expected Enabled; got {mapping['State']}"
-            for mapping in stack.mappings
-            if mapping["State"] not in ("Enabled", "Enabling", "Creating", "Updating")
-        ]
-    )
+    """Check that the redeliveries queue has a mapping, and that every event source mapping is enabled."""
+    faults = [
+        f"the mapping of {mapping['EventSourceArn'].rpartition(':')[2]}: expected Enabled; got {mapping['State']}"
+        for mapping in stack.mappings
+        if mapping["State"] not in ("Enabled", "Enabling", "Creating", "Updating")
+    ]
+    redeliveries = stack.queue("RedeliveriesQueue")["QueueArn"]
+    if redeliveries not in {mapping["EventSourceArn"] for mapping in stack.mappings}:
+        faults.append(
+            f"expected a mapping of the queue {redeliveries.rpartition(':')[2]} to RedeliveriesFunction; got none. "
+            "Deploy the template again"
+        )
+    _require_none(faults)
     return f"{len(stack.mappings)} enabled"
 
 
@@ -426,7 +402,6 @@ def _mappings_of(stack: DeployedStack, configuration: Mapping[str, Any]) -> list
 
 CHECKS: Mapping[str, Callable[[DeployedStack], str]] = {
     "stack": check_status,
-    "recursion": check_recursion,
     "concurrency": check_concurrency,
     "queue mappings": check_mappings,
     "dead-letter policies": check_dead_letters,

@@ -22,6 +22,7 @@ ARROWS = {
     "domain.identifiers": set(),
     "domain.json_text": set(),
     "domain.similar_names": set(),
+    "domain.timers": {"domain.values"},
     "domain.operators": {"domain.values"},
     "domain.events": {"domain.values", "domain.identifiers", "domain.operators"},
     "domain.records": {"domain.values", "domain.identifiers", "domain.json_text", "domain.events"},
@@ -55,7 +56,12 @@ ARROWS = {
     },
 }
 # The composition roots connect everything.
-ROOTS = {"entrypoints.bootstrap", "entrypoints.run_bootstrap", "entrypoints.http_api.bootstrap"}
+ROOTS = {
+    "entrypoints.bootstrap",
+    "entrypoints.run_bootstrap",
+    "entrypoints.timer_bootstrap",
+    "entrypoints.http_api.bootstrap",
+}
 AWS = {"boto3", "botocore", "pynamodb", "aws_lambda_powertools", "moto"}
 # Of msgspec, what makes values (docs/decisions/0016-structs.md): no encoding, no decoding.
 VALUES = {"msgspec.Struct", "msgspec.field", "msgspec.structs.astuple", "msgspec.structs.replace"}
@@ -210,7 +216,7 @@ HANDLERS = "from enrollment.entrypoints.event_handlers import"
 
 def test_functions_only_declare() -> None:
     folders = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert folders == {*CATEGORIES, "redeliveries", "unconfirmed", "runs", "api"}
+    assert folders == {*CATEGORIES, "redeliveries", "unconfirmed", "timers", "runs", "api"}
     for category in CATEGORIES:
         files = [path.name for path in (ROOT / "functions" / category).iterdir() if path.name != "__pycache__"]
         assert files == ["app.py"]
@@ -225,6 +231,8 @@ def test_functions_only_declare() -> None:
     assert source == f"{HANDLERS} unconfirmed_handler\n\nhandler = unconfirmed_handler()\n"
     source = (ROOT / "functions" / "runs" / "app.py").read_text(encoding="utf-8")
     assert source == "from enrollment.entrypoints.run_handler import run_handler\n\nhandler = run_handler()\n"
+    source = (ROOT / "functions" / "timers" / "app.py").read_text(encoding="utf-8")
+    assert source == "from enrollment.entrypoints.timer_handler import timer_handler\n\nhandler = timer_handler()\n"
     source = (ROOT / "functions" / "api" / "app.py").read_text(encoding="utf-8")
     assert source == "from enrollment.entrypoints.http_api.handler import api_handler\n\nhandler = api_handler()\n"
 

@@ -80,7 +80,7 @@ def _output(command: list[str]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("function", [*CATEGORIES, "redeliveries", "unconfirmed"])
+@pytest.mark.parametrize("function", [*CATEGORIES, "redeliveries", "unconfirmed", "timers"])
 def test_event_function_imports_only_what_an_event_needs(function: str) -> None:
     modules = imported(function)
     tops = {name.split(".")[0] for name in modules}

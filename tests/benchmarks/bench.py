@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.benchmarks import at_size, batches, counts, filter_based, matching, money, path, portals
+from tests.benchmarks import at_size, batches, counts, filter_based, matching, money, path, portals, timers
 from tests.benchmarks.machine import machine
 from tests.benchmarks.measure import embedded
 from tests.benchmarks.tables import Found, Plot, Table
@@ -110,6 +110,7 @@ PARTS: Mapping[str, Callable[[], Found]] = {
     "batches": _batches,
     "counts": _counts,
     "filter-based-counts": _filter_counts,
+    "timers": timers.run,
     "money": money.run,
     "at-size": at_size.run,
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from enroll.local.deployment import load_template
+from tests.benchmarks import timers
 from tests.benchmarks.counts import (
     ANNOUNCEMENT,
     CHANGES_RECORD,
@@ -153,6 +154,7 @@ def run() -> Found:
         _filter_based(counted),
         _shares(counted),
         _services(counted),
+        _timers(),
         _month(),
         _elsewhere(),
         _prices(),
@@ -306,6 +308,23 @@ def _waits_again(counted: Mapping[tuple[str, bool], Kind]) -> float:
         for kind in (counted[ENROLLS, True], counted[ANNOUNCEMENT, True])
     )
     return waits / 1000 * MEMORY_MB / 1024 * PRICES["Lambda, GB-seconds"].of_one
+
+
+def _timers() -> Table:
+    parts: Mapping[str, Usage] = {
+        "a million items that are due in the course of a day": timers.usage_of_items(timers.MILLION),
+        "a month of sweeps that find nothing": times(timers.usage_of_items(0), DAYS_OF_A_MONTH),
+    }
+    services = list(by_service(next(iter(parts.values()))))
+    rows = [
+        [name, *(_usd(by_service(used)[each]) for each in services), _usd(cost(used))] for name, used in parts.items()
+    ]
+    smallest, *_, largest = timers.sizes()
+    note = (
+        f"An item of a sample event has {smallest} to {largest} bytes, so its write and its deletion take a write unit "
+        "each. The messages are sent, received and deleted in batches of ten. The work itself is not included."
+    )
+    return Table("Due items", ["what", *services, "USD"], rows, note)
 
 
 def _month() -> Table:

@@ -79,7 +79,6 @@ class Aws:
         allow = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
         self.queues["enroll-unprocessed-events"]["Policy"] = json.dumps({"Statement": [allow]})
         self.mappings = {"m1": self.mapping("RedeliveriesFunction", "enroll-redeliveries", 50)}
-        self.recursion = {"enroll-CrmFunction": "Terminate", "enroll-RedeliveriesFunction": "Allow"}
         self.unreserved = 1000
         self.reserved: dict[str, int] = {}
         self.schedule_state = "ENABLED"
@@ -158,9 +157,6 @@ class Aws:
     def get_event_source_mapping(self, UUID: str) -> Any:
         return self.mappings[UUID]
 
-    def get_function_recursion_config(self, FunctionName: str) -> Any:
-        return {"RecursiveLoop": self.recursion[FunctionName]}
-
     def get_account_settings(self) -> Any:
         return {"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": self.unreserved}}
 
@@ -221,15 +217,10 @@ FAULTS: Mapping[str, tuple[Callable[[Aws], Any], str, str]] = {
         "stack",
         "got UPDATE_ROLLBACK_COMPLETE: no quota",
     ),
-    "Lambda would stop the loop": (
-        lambda aws: aws.recursion.update({"enroll-RedeliveriesFunction": "Terminate"}),
-        "recursion",
-        "RedeliveriesFunction sends to its own queue: expected RecursiveLoop Allow; got Terminate",
-    ),
     "the redeliveries mapping is missing": (
         lambda aws: aws.mappings.update(m1={**aws.mappings["m1"], "EventSourceArn": "x"}),
-        "recursion",
-        "expected RedeliveriesFunction to send to its own queue",
+        "queue mappings",
+        "expected a mapping of the queue enroll-redeliveries to RedeliveriesFunction; got none",
     ),
     "a new account": (
         lambda aws: setattr(aws, "unreserved", 10),

@@ -12,15 +12,17 @@ from msgspec.structs import replace
 
 from enrollment.adapters import backoff
 from enrollment.adapters.eventbridge import EventBridgeBus
-from enrollment.adapters.sqs import SqsQueue, SqsRedeliveryScheduler, group_id
+from enrollment.adapters.sqs import SqsQueue, SqsRedeliveryScheduler, SqsWorkQueue, group_id
 from enrollment.application.ports import Throttled
 from enrollment.domain.enrollment.enrollments import Announcement, Enrollment, TriggerEvent
 from enrollment.domain.events.associated_change import AssociatedChange, ChangedParts
 from enrollment.domain.identifiers import RecordKey
+from enrollment.domain.timers.due_item import DUE_SHARDS, LOOK_AHEAD_MS, DueItem, DueKind, due_item
 from enrollment.domain.values import iso
 from enrollment.serialization.envelopes import read_event, read_stored_event, write_event
 from enrollment.serialization.messages import write_announcement, write_message, write_outbound_event
 from enrollment.serialization.redeliveries import read_redelivery, write_associated_change, write_redelivery
+from tests.support.fakes import FakeDueItems
 from tests.support.scenario import event
 
 
@@ -144,6 +146,7 @@ CHANGE = AssociatedChange(
         CHANGE,
         replace(CHANGE, object_ids=("1", "a/b"), parts=ChangedParts()),
         replace(CHANGE, after="9", flow_ids=frozenset({"3", "1"}), is_replay=True),
+        replace(CHANGE, after="9", messages_before=7),
     ],
 )
 def test_change_for_associated_records_round_trips(change: AssociatedChange) -> None:
@@ -152,27 +155,109 @@ def test_change_for_associated_records_round_trips(change: AssociatedChange) -> 
 
 def test_changes_for_associated_records_are_sent_in_batches_until_all_are_accepted() -> None:
     service = Service(["1", "3"], ["3"])
-    queue: Any = SqsRedeliveryScheduler(service, "url", write_redelivery, lambda: 0, write_associated_change)  # type: ignore[arg-type]
+    queue: Any = SqsRedeliveryScheduler(
+        service, "url", write_redelivery, lambda: 0, write_associated_change, FakeDueItems()
+    )  # type: ignore[arg-type]
     queue.send([replace(CHANGE, object_ids=(str(number),)) for number in range(12)])
     assert [len(call) for call in service.calls] == [10, 2, 1, 2]
 
 
 def test_changes_that_the_queue_rejects_at_every_attempt_raise_throttled() -> None:
     service = Service(*[["1"]] * 99)
-    queue: Any = SqsRedeliveryScheduler(service, "url", write_redelivery, lambda: 0, write_associated_change)  # type: ignore[arg-type]
+    queue: Any = SqsRedeliveryScheduler(
+        service, "url", write_redelivery, lambda: 0, write_associated_change, FakeDueItems()
+    )  # type: ignore[arg-type]
     with pytest.raises(Throttled):
         queue.send([replace(CHANGE, object_ids=(str(number),)) for number in range(2)])
 
 
-def test_redelivered_event_is_unchanged_and_delayed_by_at_most_15_minutes() -> None:
-    sent: list[dict[str, Any]] = []
-    service: Any = SimpleNamespace(send_message=lambda **message: sent.append(message))
-    queue = SqsRedeliveryScheduler(service, "url", write_redelivery, lambda: 1_000, write_associated_change)
-    one = read_event(event({"forms.submitted": "ü/101", "id": "e1", "record": {"a": None}, "chain": ["7"]}), "forms")
-    for at in (1_000 + 1_800_000, 1_001, 1_000, 0):
-        queue.schedule(one, {"2", "1"}, at)
-    assert [message["DelaySeconds"] for message in sent] == [900, 1, 0, 0]
-    assert read_redelivery(sent[0]["MessageBody"]) == (one, frozenset({"1", "2"}), 1_801_000, "")
+class Scheduled:
+    """A scheduler at 1,000 ms. `sent`: the messages that the queue has received. `stored`: the due items."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.due_items = FakeDueItems()
+        service: Any = SimpleNamespace(send_message=lambda **message: self.sent.append(message))
+        self.scheduler = SqsRedeliveryScheduler(
+            service, "url", write_redelivery, lambda: 1_000, write_associated_change, self.due_items
+        )
+
+    @property
+    def stored(self) -> list[DueItem]:
+        return [each for shard in range(DUE_SHARDS) for each in self.due_items.due_before(shard, 2**45)]
+
+
+SUBMITTED = read_event(event({"forms.submitted": "ü/101", "id": "e1", "record": {"a": None}, "chain": ["7"]}), "forms")
+
+
+def test_event_that_is_due_soon_is_sent_at_once_with_a_delay() -> None:
+    scheduled = Scheduled()
+    for at in (1_000 + LOOK_AHEAD_MS, 1_001, 1_000, 0):
+        scheduled.scheduler.schedule(SUBMITTED, {"2", "1"}, at)
+    assert [message["DelaySeconds"] for message in scheduled.sent] == [90, 1, 0, 0]
+    assert read_redelivery(scheduled.sent[1]["MessageBody"]) == (SUBMITTED, frozenset({"1", "2"}), 1_001, "")
+    assert scheduled.stored == []
+
+
+def test_event_that_is_due_later_is_stored_until_then() -> None:
+    scheduled, at = Scheduled(), 1_001 + LOOK_AHEAD_MS
+    scheduled.scheduler.schedule(SUBMITTED, {"2", "1"}, at, "at:5")
+    (stored,) = scheduled.stored
+    assert (stored.kind, stored.due_at) == (DueKind.EVENT, at)
+    assert read_redelivery(stored.message) == (SUBMITTED, frozenset({"1", "2"}), at, "at:5")
+    assert scheduled.sent == []
+
+
+def test_event_that_is_scheduled_again_has_one_due_item_for_each_group_of_flows() -> None:
+    scheduled, at = Scheduled(), 500_000
+    for flow_ids in (["1", "2"], ["2", "1"], ["3"], ["1", "2"]):
+        scheduled.scheduler.schedule(SUBMITTED, flow_ids, at)
+    scheduled.scheduler.schedule(SUBMITTED, ["3"], at, "at:5")
+    found = [read_redelivery(stored.message) for stored in scheduled.stored]
+    assert sorted((sorted(flow_ids), change) for _, flow_ids, _, change in found) == [  # type: ignore[misc]
+        (["1", "2"], ""),
+        (["3"], ""),
+        (["3"], "at:5"),
+    ]
+
+
+def test_change_that_is_sent_by_the_timer_is_due_at_once() -> None:
+    scheduled = Scheduled()
+    scheduled.scheduler.send_by_timer(CHANGE)
+    (stored,) = scheduled.stored
+    assert (stored.kind, stored.due_at, read_redelivery(stored.message)) == (DueKind.ASSOCIATED, 1_000, CHANGE)
+    assert scheduled.sent == []
+
+
+class WorkService(Service):
+    """SQS for due items, whose message is their name."""
+
+    def __init__(self, *refuse: Any) -> None:
+        super().__init__(*refuse)
+        self.delays: list[int] = []
+
+    def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+        assert sum(len(each["MessageBody"]) for each in Entries) <= 262_144
+        names = {each["Id"]: each["MessageBody"] for each in Entries}
+        refused = self._refused(list(names.values()))
+        self.delays += [each["DelaySeconds"] for each in Entries if each["MessageBody"] not in refused]
+        return {"Successful": [{"Id": entry_id} for entry_id, name in names.items() if name not in refused]}
+
+
+def test_due_items_are_sent_in_batches_with_the_remaining_time_as_delay() -> None:
+    service: Any = WorkService()
+    items = [due_item(DueKind.EVENT, 10_000 + 500 * number, f"m{number}", str(number)) for number in range(12)]
+    assert list(SqsWorkQueue(service, "url", lambda: 10_500).send(items)) == items
+    assert [len(call) for call in service.calls] == [10, 2]
+    assert service.delays == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+
+
+def test_due_items_that_the_queue_rejects_are_sent_again_and_left_out_at_the_end() -> None:
+    service: Any = WorkService(["m1", "m2"], *[["m2"]] * 99)
+    items = [due_item(DueKind.EVENT, 0, f"m{number}", str(number)) for number in range(3)]
+    accepted = list(SqsWorkQueue(service, "url", lambda: 0).send(items))
+    assert accepted == items[:2]
+    assert service.calls[1:3] == [["m1", "m2"], ["m2"]]
 
 
 @settings(max_examples=200, deadline=None)

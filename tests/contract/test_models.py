@@ -12,6 +12,7 @@ from enrollment.adapters.dynamodb import schema
 from enrollment.adapters.dynamodb.associations import DynamoAssociations
 from enrollment.adapters.dynamodb.candidate_flows import DynamoFlows
 from enrollment.adapters.dynamodb.deferred_events import DynamoDeferredEvents
+from enrollment.adapters.dynamodb.due_items import DynamoDueItems
 from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
 from enrollment.adapters.dynamodb.event_history import DynamoHistory
 from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
@@ -35,6 +36,7 @@ from enrollment.adapters.dynamodb.models import (
     ReplayItem,
     RunItem,
     RunShardItem,
+    StoredDueItem,
 )
 from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
 from enrollment.adapters.dynamodb.rate_limits import DynamoRateLimits
@@ -55,6 +57,7 @@ from enrollment.domain.flows.rate_limit import RateLimit
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association, AssociationType, associated
 from enrollment.domain.records.record import NOT_CREATED, Record, TimestampedValue
+from enrollment.domain.timers.due_item import DueKind, due_item
 from enrollment.serialization.envelopes import read_event, read_stored_event, write_event
 from enrollment.serialization.flows import read_flow
 from enrollment.serialization.messages import read_message, write_message
@@ -98,6 +101,7 @@ class EventPath:
         self.history = DynamoHistory(tables, write_event, read_stored_event)
         self.enrollments = DynamoEnrollments(tables, write_message, read_message)
         self.runs = DynamoRuns(tables)
+        self.due_items = DynamoDueItems(tables)
 
     def read(self) -> list[Any]:
         """Everything that ``write_every_kind`` wrote."""
@@ -115,6 +119,7 @@ class EventPath:
             self.runs.of_flow("p1", "7", 9),
             self.runs.shards(RUN),
             self.runs.active(),
+            list(self.due_items.due_before(DUE.shard, NOW + 1)),
         ]
 
     def _dry_runs(self) -> list[Any]:
@@ -122,6 +127,7 @@ class EventPath:
 
 
 RUN = Run("01RUN", "p1", "7", "0-1", 3, "digest", NOW, False, 12, "ädä", NOW, records_per_second=5)
+DUE = due_item(DueKind.EVENT, NOW, '{"text": "ü…😀\\n"}', "a")
 REPLAY = Replay("enroll-1", "p1", frozenset(["1", "2"]), frozenset(["forms.submitted"]), True, NOW)
 
 
@@ -142,6 +148,7 @@ def write_every_kind(tables: Tables) -> None:
     enrollment = Enrollment("01X", ADA, "7", "näme", "3", "idem", False, cause, NOW)
     path.enrollments.claim(enrollment, NOW + 5, ("5", "6"))
     path.enrollments.confirm(enrollment, is_published=True, is_announced=False, now=NOW)
+    path.due_items.save(DUE)
     DynamoRateLimits(tables).take("p1", "1", RateLimit(3, 60_000), NOW)
     DynamoRuns(tables).create(RUN)
 
@@ -166,6 +173,8 @@ def model_of(table: str, pk: str, sk: str) -> type[Item]:
         return RateLimitItem if pk.startswith(f"{schema.RATE_LIMIT}/") else EnrollmentItem
     if pk.startswith(f"{schema.REPLAY}/"):
         return DryRunItem
+    if pk.startswith(f"{schema.DUE}/"):
+        return StoredDueItem
     kinds = {
         schema.RECORD: RecordItem,
         schema.ASSOCIATED: AssociationItem,

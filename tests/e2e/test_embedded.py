@@ -414,7 +414,9 @@ def test_doctor_finds_no_fault_and_consumes_no_other_message(embedded: Embedded,
 
     assert {name for name, result in found.items() if result == "not checked here"} == {"concurrency", "alarms"}
     assert {result for result in found.values() if result != "not checked here"} == {"ok"}
-    assert {"recursion", "dead-letter policies", "archive", "good event", "decision", "unroutable event"} < set(found)
+    assert {"queue mappings", "dead-letter policies", "archive", "good event", "decision", "unroutable event"} < set(
+        found
+    )
     # Both messages are still in the queue: the consumer's, and the check's, which names its own portal and flow.
     messages = {message["portalId"]: message for message in embedded.receive("EnrollmentsQueueUrl", 2)}
     assert set(messages) == {"consumed", "enroll-doctor"}
@@ -426,16 +428,16 @@ def test_doctor_finds_no_fault_and_consumes_no_other_message(embedded: Embedded,
 
 
 def test_doctor_reports_a_fault_by_its_exit_code(embedded: Embedded, shell: Callable[..., Any]) -> None:
-    client, resources = embedded.client("lambda"), embedded.client("cloudformation")
-    found = resources.describe_stack_resource(StackName="enroll", LogicalResourceId="RedeliveriesFunction")
-    name = found["StackResourceDetail"]["PhysicalResourceId"]
-    client.put_function_recursion_config(FunctionName=name, RecursiveLoop="Terminate")
+    events = embedded.client("events")
+    (name,) = [rule["Name"] for rule in events.list_rules()["Rules"] if "Timers" in rule["Name"]]
+    events.disable_rule(Name=name)
     try:
         result = CliRunner().invoke(app, ["doctor", "--no-events", "--json"])
     finally:
-        client.put_function_recursion_config(FunctionName=name, RecursiveLoop="Allow")
+        events.enable_rule(Name=name)
     assert result.exit_code == 1
-    assert [finding["check"] for finding in json.loads(result.stdout) if finding["result"] == "fault"] == ["recursion"]
+    faults = [finding["check"] for finding in json.loads(result.stdout) if finding["result"] == "fault"]
+    assert faults == ["dead-letter policies"]
 
 
 def test_tail_shows_an_enrollment_without_consuming_its_message(embedded: Embedded, shell: Callable[..., Any]) -> None:

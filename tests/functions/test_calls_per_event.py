@@ -90,11 +90,11 @@ KINDS: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
         [],
         [RECORD, SAVE_RECORD, FLOWS, SCHEDULE],
     ),
-    # The writes: the record, with the time until which a decision is deferred, and the deferred event.
+    # The writes: the record, with the time until which a decision is deferred, the deferred event, and the due item.
     "deferred": (
         {"meetings.booked": "101", "properties": MEETING},
         ["WAITING"],
-        [FLOWS, RECORD, PREVIOUS_ENROLLMENTS, *2 * [SAVE_RECORD], SCHEDULE],
+        [FLOWS, RECORD, PREVIOUS_ENROLLMENTS, *3 * [SAVE_RECORD]],
     ),
     "unknown record": (
         {"forms.submitted": "unknown", "properties": FORM},

@@ -490,8 +490,9 @@ def test_portal_settings_are_read_once_a_minute(stack: Stack, monkeypatch: pytes
 
 
 def test_budget_of_calls_of_a_deferred_event(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two writes and a message, for however many flows. A change that decides none of them: four reads. The end: five
-    reads and a write. (One GetItem of the first event is the portal's settings, which are remembered.)"""
+    """Three writes, for however many flows: the event, the record and the due item. A change that decides none of
+    them: four reads. The end: five reads and a write. (One GetItem of the first event is the portal's settings, which
+    are remembered.)"""
     for number in range(3):
         put(stack, id=number, criteria=[["city", "IS_EQUAL_TO", "Cork"]], tolerance=5)
     stack.stores.records.save(Record(RecordKey("p1", "0-1", "101"), 0))
@@ -504,7 +505,7 @@ def test_budget_of_calls_of_a_deferred_event(stack: Stack, monkeypatch: pytest.M
             function(category).handler(envelope, CONTEXT)
         return dict(calls)
 
-    waits = {"Query": 1, "GetItem": 2, "BatchGetItem": 1, "PutItem": 2, "SendMessage": 1}
+    waits = {"Query": 1, "GetItem": 2, "BatchGetItem": 1, "PutItem": 3}
     assert calls_of("forms", event({"forms.submitted": "101", "id": "e", **at})) == waits
     changes = {"hs_name": "age", "hs_value": 7}
     change = event({"crm.property_changed": "101", "id": "c", "properties": changes, **at})

@@ -142,6 +142,9 @@ def _with(request: AWSPreparedRequest, operation: str, body: Mapping[str, Any], 
     if operation == "BatchGetItem":
         ((table, table_request),) = body["RequestItems"].items()
         fewer = {**body, "RequestItems": {table: {**table_request, "Keys": parts}}}
+    elif operation == "BatchWriteItem":
+        ((table, _),) = body["RequestItems"].items()
+        fewer = {**body, "RequestItems": {table: parts}}
     elif operation == "BatchExecuteStatement":
         fewer = {**body, "Statements": parts}
     else:
@@ -155,6 +158,11 @@ def _with(request: AWSPreparedRequest, operation: str, body: Mapping[str, Any], 
 def _batch_get_item(answer: Any, body: Any, parts: Sequence[Any], refused: Sequence[Any]) -> Any:
     ((table, table_request),) = body["RequestItems"].items()
     return {"Responses": {table: []}, **answer, "UnprocessedKeys": {table: {**table_request, "Keys": refused}}}
+
+
+def _batch_write_item(answer: Any, body: Any, parts: Sequence[Any], refused: Sequence[Any]) -> Any:
+    ((table, _),) = body["RequestItems"].items()
+    return {**answer, "UnprocessedItems": {table: refused}}
 
 
 def _batch_execute_statement(answer: Any, body: Any, parts: Sequence[Any], refused: Sequence[Any]) -> Any:
@@ -176,6 +184,7 @@ def _put_events(answer: Any, body: Any, parts: Sequence[Any], refused: Sequence[
 
 _PARTIAL: Mapping[str, Callable[[Any, Any, Sequence[Any], Sequence[Any]], Any]] = {
     "BatchGetItem": _batch_get_item,
+    "BatchWriteItem": _batch_write_item,
     "BatchExecuteStatement": _batch_execute_statement,
     "SendMessageBatch": _send_message_batch,
     "PutEvents": _put_events,

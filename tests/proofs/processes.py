@@ -172,6 +172,9 @@ def parts_of(operation: str, body: Mapping[str, Any]) -> list[Any]:
     if operation == "BatchGetItem":
         ((_, request),) = body["RequestItems"].items()
         return list(request["Keys"])
+    if operation == "BatchWriteItem":
+        ((_, requests),) = body["RequestItems"].items()
+        return list(requests)
     if operation == "BatchExecuteStatement":
         return list(body["Statements"])
     return list(body["Entries"]) if operation in ("SendMessageBatch", "PutEvents") else []

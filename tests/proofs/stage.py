@@ -17,6 +17,7 @@ from botocore.httpsession import URLLib3Session
 from enrollment.adapters import sqs as queues
 from enrollment.adapters.dynamodb import enrollments, record_listing, records, run_repository
 from enrollment.adapters.dynamodb.associations import DynamoAssociations
+from enrollment.adapters.dynamodb.due_items import DynamoDueItems
 from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.record_listing import DynamoRecordListing
 from enrollment.adapters.dynamodb.run_repository import DynamoRuns
@@ -29,8 +30,9 @@ from enrollment.domain.events.own_types import REQUESTED
 from enrollment.domain.identifiers import RecordKey, object_type_id
 from enrollment.domain.records.associations import Association, associated
 from enrollment.domain.records.record import Record, TimestampedValue
-from enrollment.domain.values import iso
-from enrollment.entrypoints import bootstrap, run_bootstrap, run_handler
+from enrollment.domain.timers import due_item
+from enrollment.domain.values import LATEST, iso
+from enrollment.entrypoints import bootstrap, run_bootstrap, run_handler, timer_bootstrap, timer_handler
 from enrollment.entrypoints.http_api import bootstrap as api_bootstrap
 from enrollment.entrypoints.http_api import handler as api_handler
 from enrollment.serialization.envelopes import read_event
@@ -49,6 +51,7 @@ from tests.proofs.stories import (
     Redelivery,
     Request,
     Story,
+    Sweep,
     Unconfirmed,
 )
 from tests.support.api_function import call as request
@@ -114,6 +117,9 @@ def stage() -> Iterator[Stage]:
         patch.setattr(queues, "MAX_DELAY_SECONDS", 0)
         # Otherwise the shard of an entry would differ in each portal, and so would the order of calls.
         patch.setattr(enrollments, "UNCONFIRMED_SHARDS", 1)
+        # A sweep has one shard, for the same reason.
+        for place in (due_item, timer_handler):
+            patch.setattr(place, "DUE_SHARDS", 1)
         # One worker evaluates one shard, so that the order of its calls is always the same.
         patch.setattr(run_handler, "WORKERS", 1)
         for place, name in (
@@ -144,10 +150,13 @@ def stage() -> Iterator[Stage]:
             # Create the application here without running it, because a forked process would not have its threads.
             run_bootstrap.run_application.cache_clear()
             run_bootstrap.run_application()
+            timer_bootstrap.timer_application.cache_clear()
+            timer_bootstrap.timer_application()
             yield made
         finally:
             bootstrap.application.cache_clear()
             run_bootstrap.run_application.cache_clear()
+            timer_bootstrap.timer_application.cache_clear()
             api_handler._parts.cache_clear()
 
 
@@ -225,10 +234,15 @@ class Play:
             (self.redelivery,) = self.stage.receive(stage.config.redeliveries_queue_url, as_text=True)
         if isinstance(story.acts, Backfill):
             self.started = self._start(story.acts)
-        is_event = not isinstance(story.acts, Request | Redelivery | Associated | Unconfirmed | Backfill)
+        is_event = not isinstance(story.acts, Request | Redelivery | Associated | Unconfirmed | Sweep | Backfill)
         self.event = self._envelope(story.acts) if is_event else None
         if isinstance(story.acts, Redelivery):
             self.time += 2 * HOUR
+        if isinstance(story.acts, Sweep):
+            outcome = self._run(self._delivery(self._envelope(story.acts.event)))
+            assert outcome.is_done, outcome
+            self.finish()
+            self.time += TOLERANCE_IS_OVER
         if isinstance(story.acts, Unconfirmed):
             outcome = self._run(self._delivery(self._envelope(story.acts.event)), crash_before(story.acts.left_before))
             assert outcome.has_crashed, outcome
@@ -273,6 +287,11 @@ class Play:
         if isinstance(self.story.acts, Unconfirmed):
             answer = function("unconfirmed").handler({}, CONTEXT)
             if not answer["isComplete"] or answer["published"] < answer["found"]:
+                raise NotDone(str(answer))
+            return answer
+        if isinstance(self.story.acts, Sweep):
+            answer = function("timers").handler({}, CONTEXT)
+            if answer["left"] or answer["failed"]:
                 raise NotDone(str(answer))
             return answer
         if isinstance(self.story.acts, Backfill):
@@ -416,6 +435,9 @@ class Play:
             "each is announced, and nothing else is"
         )
         redeliveries = {*self.redeliveries, *self.stage.receive(self.stage.config.redeliveries_queue_url, as_text=True)}
+        scheduled = self._take_due_items()
+        assert not (scheduled and isinstance(self.story.acts, Sweep)), "a sweep leaves nothing that is due"
+        redeliveries |= scheduled
         if self.redelivery is None:
             waits = {flow_id for flow_ids in self.waiting() for flow_id in flow_ids}
             again = {flow for redelivery in redeliveries for flow in json.loads(redelivery)["flowIds"]}
@@ -464,6 +486,14 @@ class Play:
             }
             for flow, run in every
         ]
+
+    def _take_due_items(self) -> set[str]:
+        """Delete the due items of this portal, and return their messages. So no sweep finds those of another play."""
+        due_items = DynamoDueItems(open_tables(self.stage.config))
+        items = list(due_items.due_before(0, LATEST))
+        own = [item for item in items if json.loads(item.message)["event"]["detail"]["portalId"] == self.portal]
+        due_items.delete(own)
+        return {item.message for item in own}
 
     def _run_counts(self) -> dict[str, Any]:
         """Return its status and its counts, which do not depend on how often records were evaluated."""

@@ -54,6 +54,13 @@ class Unconfirmed:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """The scheduled run that sends what a delivery of the event has scheduled for later, when all of it is due."""
+
+    event: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Backfill:
     """The scheduled run that evaluates the records of the story for a flow, in pages of PAGE_RECORDS."""
 
@@ -76,7 +83,7 @@ class Story:
     """
 
     name: str
-    acts: Mapping[str, Any] | Request | Redelivery | Associated | Unconfirmed | Backfill
+    acts: Mapping[str, Any] | Request | Redelivery | Associated | Unconfirmed | Sweep | Backfill
     flows: Sequence[Mapping[str, Any]] = ()
     enrolls: Sequence[str] = ()
     records: Mapping[str, Mapping[str, Any]] | None = None
@@ -89,7 +96,7 @@ class Story:
     def subjects(self) -> set[str]:
         """Return the records that its events are about, as "<type>/<id>"."""
         acts = [act for act in (self.acts, *self.before) if not isinstance(act, Request | Backfill)]
-        events = [act.event if isinstance(act, Redelivery | Associated | Unconfirmed) else act for act in acts]
+        events = [act.event if isinstance(act, Redelivery | Associated | Unconfirmed | Sweep) else act for act in acts]
         return {f"{event.get('object', 'contact')}/{event[next(iter(event))]}" for event in events}
 
 
@@ -183,6 +190,9 @@ LATE = {
     "re_enroll": True,
 }
 LIMITED = flow({"id": 1, "event": "forms.submitted", "re_enroll": True, "limit": {"count": 1, "period": "HOUR"}})
+
+# The third of three enrollments is delayed by two minutes.
+ONE_A_MINUTE = flow({"id": 1, "event": "forms.submitted", "re_enroll": True, "limit": {"count": 1, "period": "MINUTE"}})
 
 OF_A_LARGE_COMPANY = _all_of(
     branches=[
@@ -454,6 +464,21 @@ STORIES = (
     ),
     Story("what was published and not announced", Unconfirmed(SUBMITTED, "PutEvents"), [ONCE, AGAIN], ["1", "2"], ADA),
     Story("what was announced and not confirmed", Unconfirmed(SUBMITTED, "UpdateItem"), [ONCE], ["1"], ADA),
+    Story(
+        "what is due after it waited",
+        Sweep(SUBMITTED),
+        [flow(LATE), flow({**LATE, "id": 2, "tolerance": 6}), flow({**LATE, "id": 3})],
+        [],
+        ADA,
+    ),
+    Story(
+        "what a rate limit delayed, and is due",
+        Sweep(SUBMITTED),
+        [ONE_A_MINUTE],
+        ["1", "1", "1"],
+        ADA,
+        before=[EARLIER, {**EARLIER, "id": "e00"}],
+    ),
     Story("a backfill", Backfill("5"), [TO_BE_IN_CORK_ONCE], ["5", "5", "5"], CONTACTS, before=[TO_CORK]),
     Story(
         "a dry run of a backfill",

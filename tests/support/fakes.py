@@ -51,6 +51,7 @@ from enrollment.domain.records.associations import Association
 from enrollment.domain.records.change_events import OutboundEvent
 from enrollment.domain.records.email import email_of
 from enrollment.domain.records.record import Record
+from enrollment.domain.timers.due_item import DUE_SHARDS, DueItem
 from enrollment.domain.values import Instant, iso
 from enrollment.serialization.envelopes import check_production, read_event, read_stored_event, write_event
 from enrollment.serialization.flows import read_flow, read_flow_or_retired, read_flow_to_store
@@ -383,6 +384,44 @@ class FakeRedeliveries:
 
     def send(self, changes: Sequence[AssociatedChange]) -> None:
         self.changes += [write_associated_change(change) for change in changes]
+
+    def send_by_timer(self, change: AssociatedChange) -> None:
+        self.changes.append(write_associated_change(change))
+
+
+class FakeDueItems:
+    """By shard, the items by their time, kind and ID."""
+
+    def __init__(self) -> None:
+        self._shards: list[dict[tuple[Instant, str, str], DueItem]] = [{} for _ in range(DUE_SHARDS)]
+        self._lock = threading.Lock()
+
+    def save(self, item: DueItem) -> None:
+        with self._lock:
+            self._shards[item.shard][item.due_at, item.kind.value, item.id] = item
+
+    def due_before(self, shard: int, instant: Instant) -> Iterable[DueItem]:
+        with self._lock:
+            return [item for (due_at, *_), item in sorted(self._shards[shard].items()) if due_at < instant]
+
+    def delete(self, items: Sequence[DueItem]) -> None:
+        with self._lock:
+            for item in items:
+                self._shards[item.shard].pop((item.due_at, item.kind.value, item.id), None)
+
+
+class FakeWorkQueue:
+    """`sent`: the accepted items. `refuses`: the IDs of items that are rejected at every attempt."""
+
+    def __init__(self) -> None:
+        self.sent: list[DueItem] = []
+        self.refuses: set[str] = set()
+
+    def send(self, items: Sequence[DueItem]) -> Iterable[DueItem]:
+        for item in items:
+            if item.id not in self.refuses:
+                self.sent.append(item)
+                yield item
 
 
 class FakeRateLimits:

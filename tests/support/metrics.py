@@ -17,12 +17,14 @@ import enrollment.entrypoints.run_handler
 from enrollment.adapters.observability import Metrics, PowertoolsDecisionLog
 from enrollment.application.backfills import BackfillRequest
 from enrollment.application.event_processor import REEVALUATION_TIME_MS
+from enrollment.application.timer_sweep import TimerSweep
 from enrollment.config import NAMES, from_environment
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.enrollment.replays import Replay
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.values import iso
+from enrollment.entrypoints import timer_handler
 from enrollment.entrypoints.bootstrap import Application
 from enrollment.entrypoints.event_handlers import handler_for, redelivery_handler, unconfirmed_handler
 from enrollment.entrypoints.http_api.handler import api_handler
@@ -30,9 +32,10 @@ from enrollment.entrypoints.http_api.routes import ENDPOINTS
 from enrollment.entrypoints.http_api.server import Server
 from enrollment.entrypoints.run_bootstrap import RunApplication
 from enrollment.entrypoints.run_handler import run_handler
+from enrollment.entrypoints.timer_bootstrap import TimerApplication
 from enrollment.serialization.envelopes import read_event, replay_name
 from enrollment.serialization.redeliveries import read_redelivery
-from tests.support.fakes import FakeUnprocessed, World
+from tests.support.fakes import FakeDueItems, FakeUnprocessed, FakeWorkQueue, World
 from tests.support.portal import IAM, NO_CONTEXT, services_of
 from tests.support.scenario import event, flow, property_filter
 
@@ -54,6 +57,7 @@ def emitted_metrics(namespace: str) -> set[Metric]:
         arrive_in_another_order(patch)
         fail(patch)
         backfill(patch)
+        sweep()
         call_api(patch)
     return {
         (directive["Namespace"], metric["Name"], frozenset(dimensions))
@@ -210,6 +214,14 @@ def backfill(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(world.runs, "active", lambda **_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run_handler()({}, NO_CONTEXT)
+
+
+def sweep() -> None:
+    """A sweep that sends nothing."""
+    metrics = metrics_of_this_stack()
+    app = TimerApplication(TimerSweep(FakeDueItems(), FakeWorkQueue(), lambda: 0), Logger(level="CRITICAL"), metrics)
+    assert timer_handler.sweep(app) == {"sent": 0, "left": 0, "failed": 0, "oldestSeconds": 0}
+    metrics.flush()
 
 
 def call_api(patch: pytest.MonkeyPatch) -> None:

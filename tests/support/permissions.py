@@ -160,6 +160,9 @@ def _of_dynamodb(operation: str, arguments: Mapping[str, Any], config: Config) -
         for statement in arguments["Statements"]:
             verb, table = statement["Statement"].split('"')[:2]
             yield Permission(tables[table], f"dynamodb:PartiQL{verb.split()[0].capitalize()}")
+    elif operation == "BatchWriteItem":
+        for table in arguments["RequestItems"]:
+            yield Permission(tables[table], f"dynamodb:{operation}")
     else:
         index = f"/index/{arguments['IndexName']}" if "IndexName" in arguments else ""
         yield Permission(tables[arguments["TableName"]] + index, f"dynamodb:{operation}")

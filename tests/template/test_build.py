@@ -118,7 +118,7 @@ def test_built_template_refers_to_the_built_folders(build: Build) -> None:
     assert build.layers == {layer: (build.folder / layer).resolve() for layer in build.layers}
     # Functions are a file each, with nothing to build.
     assert set(build.functions.values()) == {
-        ROOT / "functions" / name for name in (*CATEGORIES, "redeliveries", "unconfirmed", "runs", "api")
+        ROOT / "functions" / name for name in (*CATEGORIES, "redeliveries", "unconfirmed", "timers", "runs", "api")
     }
 
 
@@ -254,7 +254,7 @@ def _linked(folder: Path, names: Iterable[str]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("category", [*CATEGORIES, "redeliveries", "unconfirmed", "runs", "api"])
+@pytest.mark.parametrize("category", [*CATEGORIES, "redeliveries", "unconfirmed", "timers", "runs", "api"])
 def test_a_function_starts_on_the_built_layers(build: Build, compiled: Path, runtime: Path, category: str) -> None:
     layers = [folder / "python" for folder in build.layers.values()]
     (folder,) = (path for path in build.functions.values() if path.name == category)

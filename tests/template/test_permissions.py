@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from enrollment.adapters import sqs as queues
 from enrollment.adapters.dynamodb.associations import DynamoAssociations
+from enrollment.adapters.dynamodb.due_items import DynamoDueItems
 from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.record_listing import DynamoRecordListing
 from enrollment.adapters.dynamodb.records import DynamoRecords
@@ -32,7 +33,9 @@ from enrollment.domain.events.event import Event
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association, AssociationType, associated
 from enrollment.domain.records.record import Record, TimestampedValue, deleted
-from enrollment.entrypoints import bootstrap, run_bootstrap
+from enrollment.domain.timers.due_item import DUE_SHARDS, DueKind, due_item
+from enrollment.domain.values import LATEST
+from enrollment.entrypoints import bootstrap, run_bootstrap, timer_bootstrap
 from enrollment.entrypoints.bootstrap import now
 from enrollment.entrypoints.http_api import handler as api_handler
 from enrollment.serialization.flows import read_flow_or_retired
@@ -137,8 +140,15 @@ class Deployed:
                 assert answer == {"batchItemFailures": []}
 
     def _receive(self) -> list[str]:
-        """Return the messages about associated records. The others are scheduled."""
+        """Return the messages about associated records. The others are scheduled, and so are the due items."""
         queue, changes = self._stack.config.redeliveries_queue_url, []
+        due_items = DynamoDueItems(open_tables(self._stack.config))
+        for shard in range(DUE_SHARDS):
+            for item in list(due_items.due_before(shard, LATEST)):
+                due_items.delete([item])
+                redelivery = read_redelivery(item.message)
+                if not isinstance(redelivery, AssociatedChange) and redelivery[0].portal_id.endswith(f" {self._name}"):
+                    self.scheduled.append((redelivery[2], item.message))
         answer = self._stack.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
         for message in answer.get("Messages", []):
             redelivery = read_redelivery(message["Body"])
@@ -282,7 +292,8 @@ def play_runs(stack: Stack, recorder: Recorder, function_name: str) -> None:
     companies."""
     deployed = Deployed(stack, recorder, function_name)
     Deployed.now = deployed.now = bootstrap.now()
-    limit = {"count": 1, "period": "MINUTE"}
+    # The second enrollment is delayed by an hour, so it becomes a due item.
+    limit = {"count": 1, "period": "HOUR"}
     document = flow({"id": 1, "filters": [["city", "IS_EQUAL_TO", "Cork"]], "limit": limit})
     company = {"filterBranchType": "ASSOCIATION", "objectTypeId": "0-2", "operator": "IN_LIST", "filterBranches": []}
     company |= {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 279, "filters": []}
@@ -315,11 +326,24 @@ def play_runs(stack: Stack, recorder: Recorder, function_name: str) -> None:
     assert (answer["records"], answer["failed"]) == (2, 0)
 
 
+def play_timers(stack: Stack, recorder: Recorder, function_name: str) -> None:
+    """An event that waits, and is due."""
+    at = bootstrap.now()
+    Deployed.now = at
+    DynamoDueItems(open_tables(stack.config)).save(due_item(DueKind.EVENT, at, "{}", function_name))
+    timer_bootstrap.timer_application.cache_clear()
+    with recorder.of(function_name):
+        assert function(function_name).handler({}, CONTEXT)["sent"] >= 1
+    timer_bootstrap.timer_application.cache_clear()
+    stack.sqs.purge_queue(QueueUrl=stack.config.redeliveries_queue_url)
+
+
 # A new function joins here: what to do with it, to see all that it calls.
 PLAYS: Mapping[str, Callable[[Stack, Recorder, str], None]] = {
     **dict.fromkeys(CATEGORIES, play_category),
     "redeliveries": play_redeliveries,
     "unconfirmed": play_unconfirmed,
+    "timers": play_timers,
     "runs": play_runs,
     "api": play_api,
 }

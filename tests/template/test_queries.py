@@ -66,7 +66,7 @@ def test_every_field_of_a_query_is_in_a_line_that_it_finds(stack: Stack, capsys:
 
 def test_queries_cover_the_log_groups_of_the_functions_that_write_their_lines() -> None:
     all_groups = {function["LoggingConfig"]["LogGroup"]["Ref"] for function in FUNCTIONS.values()}
-    deciding = all_groups - {"ApiLogGroup", "RunsLogGroup", "UnconfirmedLogGroup"}
+    deciding = all_groups - {"ApiLogGroup", "RunsLogGroup", "TimersLogGroup", "UnconfirmedLogGroup"}
     assert len(QUERIES) == 8
     for name, query in QUERIES.items():
         groups = {log_group_name["Ref"] for log_group_name in query["LogGroupNames"]}

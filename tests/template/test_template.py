@@ -85,9 +85,9 @@ def test_every_category_has_its_function(path: Path, code: str) -> None:
 
 def test_every_function_of_the_template_has_a_folder() -> None:
     folders = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
-    assert folders == {*CATEGORIES, "redeliveries", "unconfirmed", "runs", "api"}, (
+    assert folders == {*CATEGORIES, "redeliveries", "unconfirmed", "timers", "runs", "api"}, (
         "functions/: expected a folder for each category of enrollment.catalog.CATEGORIES (run `make categories`), "
-        "redeliveries, unconfirmed, runs and api, and no other"
+        "redeliveries, unconfirmed, timers, runs and api, and no other"
     )
     assert {logical_id: function["CodeUri"] for logical_id, function in FUNCTIONS.items()} == {
         logical(name, "Function"): f"functions/{name}" for name in folders
@@ -379,7 +379,8 @@ def test_only_the_stack_may_put_events_of_its_own_source() -> None:
         # Of several events in one call each counts.
         "Condition": {"ForAnyValue:StringEquals": {"events:source": OWN_SOURCE}},
     }
-    expected = [*(f"{name}Role" for name in FUNCTIONS), "RedriveRole"]
+    # The timer sends messages only, so it puts no event.
+    expected = [*(f"{name}Role" for name in FUNCTIONS if name != "TimersFunction"), "RedriveRole"]
     assert sorted(role["Fn::GetAtt"][0] for role in roles) == sorted(expected)
     # An event bus' policy has at most 10,240 bytes; an ARN of a role has at most 32 + 64 characters.
     assert len(json.dumps(statement)) + 100 * len(roles) < 5_000

@@ -160,7 +160,6 @@ def deploy(settings: Settings) -> Deployment:
         if resource.get("Type") == omission.resource_type
     }
     outputs = _create_or_update_stack(settings, _localised(template, set(left_out), settings))
-    _allow_loops(settings, template)
     names = {
         logical_id: omission.instead(settings, logical_id, resource, outputs)
         for logical_id, (omission, resource) in left_out.items()
@@ -170,16 +169,6 @@ def deploy(settings: Settings) -> Deployment:
         if (reference := definition["Value"]) and isinstance(reference, dict) and reference.get("Ref") in names:
             outputs[output] = names[reference["Ref"]]
     return Deployment(outputs, _functions(settings, template))
-
-
-def _allow_loops(settings: Settings, template: Template) -> None:
-    """Set the property RecursiveLoop of functions. MiniStack 1.5.33 has the API for it, but ignores the property."""
-    lambda_client, cloudformation = client(settings, "lambda"), client(settings, "cloudformation")
-    for logical_id, resource in template["Resources"].items():
-        if (loop := resource.get("Properties", {}).get("RecursiveLoop")) is not None:
-            description = cloudformation.describe_stack_resource(StackName=STACK_NAME, LogicalResourceId=logical_id)
-            name = description["StackResourceDetail"]["PhysicalResourceId"]
-            lambda_client.put_function_recursion_config(FunctionName=name, RecursiveLoop=loop)
 
 
 def _localised(template: Template, left_out: set[str], settings: Settings) -> Template:

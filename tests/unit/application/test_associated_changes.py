@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from enrollment.application import associated_changes
-from enrollment.application.associated_changes import RECORDS_IN_MESSAGE
+from enrollment.application.associated_changes import MAX_MESSAGES_IN_CHAIN, RECORDS_IN_MESSAGE
 from enrollment.application.simulation import simulated
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.enrollment.processing_scope import Delivery, ProcessingScope
@@ -131,6 +131,26 @@ def test_contacts_beyond_one_page_of_associations_follow_with_another_message(mo
     assert messages[-1].object_ids is None
     assert messages[-1].after
     assert len(enrolled(world)) == 75
+
+
+def test_long_list_of_contacts_is_continued_by_the_timer_before_lambda_would_stop_the_chain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(associated_changes, "MAX_ASSOCIATIONS", 2)
+    world = world_with_contacts(60)
+    change_company(world, 500, "Acme")
+    by_timer: list[int] = []
+    send = world.redeliveries.send_by_timer
+
+    def noted(change: AssociatedChange) -> None:
+        by_timer.append(change.messages_before)
+        send(change)
+
+    monkeypatch.setattr(world.redeliveries, "send_by_timer", noted)
+    world.decide_associated()
+
+    assert by_timer == [MAX_MESSAGES_IN_CHAIN, 2 * MAX_MESSAGES_IN_CHAIN, 3 * MAX_MESSAGES_IN_CHAIN]
+    assert len(enrolled(world)) == 45
 
 
 def test_small_company_needs_no_further_message() -> None:

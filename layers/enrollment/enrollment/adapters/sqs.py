@@ -6,11 +6,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from enrollment.adapters.backoff import attempts
-from enrollment.application.ports import Throttled
+from enrollment.application.ports import DueItems, Throttled
 from enrollment.domain.enrollment.enrollments import Enrollment
 from enrollment.domain.events.associated_change import AssociatedChange
 from enrollment.domain.events.event import Event, InvalidEvent
 from enrollment.domain.json_text import byte_length
+from enrollment.domain.timers.due_item import LOOK_AHEAD_MS, DueItem, DueKind, due_item
 from enrollment.domain.values import Instant
 
 if TYPE_CHECKING:
@@ -45,18 +46,10 @@ class SqsQueue:
             yield from self._send(batch)
 
     def _send(self, batch: Sequence[tuple[Enrollment, str]]) -> Iterator[str]:
-        unsent = {str(number): message for number, message in enumerate(batch)}
-        for attempt in attempts():
-            response = self._client.send_message_batch(
-                QueueUrl=self._url,
-                Entries=[_entry(entry_id, enrollment, text) for entry_id, (enrollment, text) in unsent.items()],
-            )
-            for success in response.get("Successful", []):
-                enrollment, _ = unsent.pop(success["Id"])
-                yield enrollment.id
-            if not unsent:
-                break
-            attempt.wait()
+        by_entry = {str(number): enrollment for number, (enrollment, _) in enumerate(batch)}
+        entries = {entry_id: _entry(entry_id, *message) for entry_id, message in zip(by_entry, batch, strict=True)}
+        for entry_id in _send_entries(self._client, self._url, entries):
+            yield by_entry[entry_id].id
 
 
 def _entry(entry_id: str, enrollment: Enrollment, message: str) -> "SendMessageBatchRequestEntryTypeDef":
@@ -97,9 +90,11 @@ def _batches(messages: Sequence[tuple[T, str]]) -> list[list[tuple[T, str]]]:
 
 
 class SqsRedeliveryScheduler:
-    """The port RedeliveryScheduler (``application.ports``). ``write`` returns the message for an event, the IDs of its
-    flows, the time of the redelivery, and the name of a change. ``write_change`` returns the message for a change of an
-    associated record."""
+    """The port RedeliveryScheduler (``application.ports``). Work that is due within LOOK_AHEAD_MS is sent at once, with
+    a delay. Later work becomes a due item, which a sweep sends.
+
+    ``write`` returns the message for an event, the IDs of its flows, the time of the redelivery, and the name of a
+    change. ``write_change`` returns the message for a change of an associated record."""
 
     def __init__(
         self,
@@ -108,22 +103,24 @@ class SqsRedeliveryScheduler:
         write: Callable[[Event, Iterable[str], Instant, str], str],
         clock: Callable[[], Instant],
         write_change: Callable[[AssociatedChange], str],
+        due_items: DueItems,
     ) -> None:
         self._client = client
         self._url = url
         self._write = write
         self._write_change = write_change
         self._clock = clock
+        self._due_items = due_items
 
     def schedule(self, event: Event, flow_ids: Iterable[str], at: Instant, change: str = "") -> None:
-        """Send the event with a delay. SQS delays a message by at most MAX_DELAY_SECONDS, so it can arrive before its
-        time. The receiver then schedules it again. Raises botocore's ClientError."""
-        seconds = -(-(at - self._clock()) // 1000)
-        self._client.send_message(
-            QueueUrl=self._url,
-            MessageBody=self._write(event, flow_ids, at, change),
-            DelaySeconds=min(max(seconds, 0), MAX_DELAY_SECONDS),
-        )
+        """Send the event with a delay, or store it until a sweep sends it. Raises botocore's ClientError."""
+        flows = sorted(flow_ids)
+        message, now = self._write(event, flows, at, change), self._clock()
+        if at - now > LOOK_AHEAD_MS:
+            subject = (str(event.record_key), event.id, change, *flows)
+            self._due_items.save(due_item(DueKind.EVENT, at, message, *subject))
+            return
+        self._client.send_message(QueueUrl=self._url, MessageBody=message, DelaySeconds=_delay_seconds(at, now))
 
     def send(self, changes: Sequence[AssociatedChange]) -> None:
         """Send the changes without a delay. Rejected messages are sent again with backoff. Raises Throttled if some are
@@ -135,19 +132,66 @@ class SqsRedeliveryScheduler:
         for batch in _batches([(message, message) for message in messages]):
             self._send_batch([message for message, _ in batch])
 
+    def send_by_timer(self, change: AssociatedChange) -> None:
+        """Store the change as a due item, which the next sweep sends. Raises botocore's ClientError."""
+        event, now = change.event, self._clock()
+        subject = (str(event.record_key), event.id, change.object_type_id, change.after, str(change.is_replay))
+        flows = () if change.flow_ids is None else sorted(change.flow_ids)
+        self._due_items.save(due_item(DueKind.ASSOCIATED, now, self._write_change(change), *subject, *flows))
+
     def _send_batch(self, messages: Sequence[str]) -> None:
-        unsent = {str(number): message for number, message in enumerate(messages)}
-        for attempt in attempts():
-            response = self._client.send_message_batch(
-                QueueUrl=self._url,
-                Entries=[{"Id": entry_id, "MessageBody": message} for entry_id, message in unsent.items()],
+        entries = {str(number): _message(str(number), message) for number, message in enumerate(messages)}
+        accepted = sum(1 for _ in _send_entries(self._client, self._url, entries))
+        if accepted < len(messages):
+            raise Throttled(
+                f"SQS did not accept {len(messages) - accepted} messages about associated records; retrying is safe"
             )
-            for success in response.get("Successful", []):
-                del unsent[success["Id"]]
-            if not unsent:
-                return
-            attempt.wait()
-        raise Throttled(f"SQS did not accept {len(unsent)} messages about associated records; retrying is safe")
+
+
+class SqsWorkQueue:
+    """The port WorkQueue (``application.ports``): the redeliveries queue."""
+
+    def __init__(self, client: "SQSClient", url: str, clock: Callable[[], Instant]) -> None:
+        self._client = client
+        self._url = url
+        self._clock = clock
+
+    def send(self, items: Sequence[DueItem]) -> Iterator[DueItem]:
+        """Yield each item as soon as SQS has accepted its message. Rejected messages are sent again with backoff.
+        Raises botocore's ClientError."""
+        for batch in _batches([(item, item.message) for item in items]):
+            now = self._clock()
+            by_id = {str(number): item for number, (item, _) in enumerate(batch)}
+            entries = {
+                entry_id: _message(entry_id, item.message, _delay_seconds(item.due_at, now))
+                for entry_id, item in by_id.items()
+            }
+            for entry_id in _send_entries(self._client, self._url, entries):
+                yield by_id[entry_id]
+
+
+def _delay_seconds(at: Instant, now: Instant) -> int:
+    """Return the whole seconds until a time, rounded up, as far as SQS delays a message."""
+    return min(max(-(-(at - now) // 1000), 0), MAX_DELAY_SECONDS)
+
+
+def _message(entry_id: str, body: str, delay_seconds: int = 0) -> "SendMessageBatchRequestEntryTypeDef":
+    return {"Id": entry_id, "MessageBody": body, "DelaySeconds": delay_seconds}
+
+
+def _send_entries(
+    client: "SQSClient", url: str, entries: "Mapping[str, SendMessageBatchRequestEntryTypeDef]"
+) -> Iterator[str]:
+    """Yield the ID of each entry that SQS accepts. Rejected entries are sent again with backoff."""
+    unsent = dict(entries)
+    for attempt in attempts():
+        response = client.send_message_batch(QueueUrl=url, Entries=list(unsent.values()))
+        for success in response.get("Successful", []):
+            del unsent[success["Id"]]
+            yield success["Id"]
+        if not unsent:
+            return
+        attempt.wait()
 
 
 class SqsUnprocessed:

@@ -25,6 +25,10 @@ RECORDS_IN_MESSAGE = 25
 # Associations that are read for one message. The others follow with another message.
 MAX_ASSOCIATIONS = 5_000
 
+# Messages that follow each other directly. Lambda stops a chain of about 16 invocations that start each other through a
+# queue, so the next message is sent by the timer, which starts a new chain.
+MAX_MESSAGES_IN_CHAIN = 10
+
 
 class AssociatedChangeProcessor(Struct, frozen=True):
     """Processes the changes that ``EventProcessor`` sends for associated records."""
@@ -51,14 +55,18 @@ class AssociatedChangeProcessor(Struct, frozen=True):
             for association in associations
             if association.held_from(change.event.occurred_at)
         ]
-        following = []
-        if len(associations) == MAX_ASSOCIATIONS:
-            following.append(replace(change, after=associations[-1].other.object_id))
-        if len(object_ids) <= RECORDS_IN_MESSAGE and not following:
+        has_more = len(associations) == MAX_ASSOCIATIONS
+        if len(object_ids) <= RECORDS_IN_MESSAGE and not has_more:
             self._decide(change, object_ids)
             return
-        parts = [replace(change, object_ids=tuple(page), after="") for page in _pages(object_ids)]
-        self.processor.deferrals.redeliveries.send([*parts, *following])
+        messages = [replace(change, object_ids=tuple(page), after="") for page in _pages(object_ids)]
+        redeliveries = self.processor.deferrals.redeliveries
+        following = replace(change, after=associations[-1].other.object_id, messages_before=change.messages_before + 1)
+        if has_more and following.messages_before % MAX_MESSAGES_IN_CHAIN == 0:
+            redeliveries.send_by_timer(following)
+        elif has_more:
+            messages.append(following)
+        redeliveries.send(messages)
 
     def _decide(self, change: AssociatedChange, object_ids: Sequence[str]) -> None:
         scope = ProcessingScope(change.flow_ids, Delivery.REPLAY if change.is_replay else Delivery.FIRST)

@@ -27,6 +27,7 @@ from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.associations import Association
 from enrollment.domain.records.change_events import OutboundEvent
 from enrollment.domain.records.record import Record
+from enrollment.domain.timers.due_item import DueItem
 from enrollment.domain.values import Instant
 
 Clock = Callable[[], Instant]
@@ -235,6 +236,36 @@ class EventHistoryStore(Protocol):
         ...
 
 
+class DueItems(Protocol):
+    """The work of all portals that is due later."""
+
+    def save(self, item: DueItem) -> None:
+        """Store the item. An item with the same kind, ID and time is replaced."""
+        ...
+
+    def due_before(self, shard: int, instant: Instant) -> Iterable[DueItem]:
+        """Return the items of a shard (0 to DUE_SHARDS - 1) that are due before an instant, ordered by ``due_at``.
+
+        Pages are read as the result is consumed. An item may be deleted meanwhile. The read is eventually consistent: a
+        write is normally visible within a second.
+        """
+        ...
+
+    def delete(self, items: Sequence[DueItem]) -> None:
+        """Delete the items that still exist: they were sent, or they are cancelled. Raises Throttled if some were not
+        deleted after retries."""
+        ...
+
+
+class WorkQueue(Protocol):
+    """The queue of the work that is due."""
+
+    def send(self, items: Sequence[DueItem]) -> Iterable[DueItem]:
+        """Send the work of each item, to be received when it is due, with retries, as the result is consumed. Yield
+        each item whose message the queue accepts."""
+        ...
+
+
 class RedeliveryScheduler(Protocol):
     """Delivers an event again at a later time, or for associated records."""
 
@@ -246,6 +277,11 @@ class RedeliveryScheduler(Protocol):
     def send(self, changes: Sequence[AssociatedChange]) -> None:
         """Deliver changes for their associated records, soon and at least once. Raises Throttled if the queue did not
         accept all of them after retries; then some may be delivered."""
+        ...
+
+    def send_by_timer(self, change: AssociatedChange) -> None:
+        """Deliver a change for its associated records within about a minute, and at least once. The delivery does not
+        continue the chain of messages that led to it, so Lambda does not count it as part of a loop."""
         ...
 
 

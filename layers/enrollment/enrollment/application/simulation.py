@@ -300,6 +300,9 @@ class NullPublisher:
     def send(self, changes: Sequence[AssociatedChange]) -> None:
         """Do nothing: the associated records are not decided."""
 
+    def send_by_timer(self, change: AssociatedChange) -> None:
+        """Do nothing: the associated records are not decided."""
+
 
 class NullDeferredEvents:
     """Implements ``DeferredEvents``: no event is ever deferred."""

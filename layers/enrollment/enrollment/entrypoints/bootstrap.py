@@ -19,6 +19,7 @@ from enrollment.adapters.coalescing.tables import CoalescingTables
 from enrollment.adapters.dynamodb.associations import DynamoAssociations
 from enrollment.adapters.dynamodb.candidate_flows import DynamoFlows
 from enrollment.adapters.dynamodb.deferred_events import DynamoDeferredEvents
+from enrollment.adapters.dynamodb.due_items import DynamoDueItems
 from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
 from enrollment.adapters.dynamodb.event_history import DynamoHistory
 from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
@@ -155,7 +156,7 @@ def _processor(
 ) -> EventProcessor:
     records, enrollments = DynamoRecords(tables), DynamoEnrollments(tables, write_message, read_message)
     redeliveries = SqsRedeliveryScheduler(
-        sqs, config.redeliveries_queue_url, write_redelivery, now, write_associated_change
+        sqs, config.redeliveries_queue_url, write_redelivery, now, write_associated_change, DynamoDueItems(tables)
     )
     return EventProcessor(
         event_types=EVENT_TYPES,

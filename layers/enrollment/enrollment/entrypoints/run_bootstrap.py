@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from enrollment.adapters import aws_clients as clients
 from enrollment.adapters.dynamodb.associations import DynamoAssociations
+from enrollment.adapters.dynamodb.due_items import DynamoDueItems
 from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
 from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.portal_settings import DynamoPortals
@@ -72,7 +73,14 @@ def assemble(config: Config) -> RunApplication:
             enrollments,
             SqsQueue(sqs, config.enrollments_queue_url, write_message),
             bus,
-            SqsRedeliveryScheduler(sqs, config.redeliveries_queue_url, write_redelivery, _now, write_associated_change),
+            SqsRedeliveryScheduler(
+                sqs,
+                config.redeliveries_queue_url,
+                write_redelivery,
+                _now,
+                write_associated_change,
+                DynamoDueItems(tables),
+            ),
             _now,
         ),
         decision_log=PowertoolsDecisionLog(logger, metrics),

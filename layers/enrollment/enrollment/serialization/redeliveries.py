@@ -34,6 +34,7 @@ def write_associated_change(change: AssociatedChange) -> str:
         **({"after": change.after} if change.after else {}),
         **({} if change.flow_ids is None else {"flowIds": sorted(change.flow_ids)}),
         **({"isReplay": True} if change.is_replay else {}),
+        **({"messagesBefore": change.messages_before} if change.messages_before else {}),
     }
     return json_text({"associated": associated, "event": write_event(change.event)})
 
@@ -58,4 +59,5 @@ def _associated_change(event: Event, associated: dict[str, Any]) -> AssociatedCh
         after=associated.get("after", ""),
         flow_ids=None if flow_ids is None else frozenset(flow_ids),
         is_replay=associated.get("isReplay", False),
+        messages_before=associated.get("messagesBefore", 0),
     )

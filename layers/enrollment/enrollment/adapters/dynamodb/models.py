@@ -255,6 +255,12 @@ class DryRunItem(RecordsTableItem):
     expires_at = NumberAttribute(attr_name=schema.TIME_TO_LIVE)
 
 
+class StoredDueItem(RecordsTableItem):
+    """Work that is due later. ``message``: what the queue receives."""
+
+    message = UnicodeAttribute()
+
+
 # Items of the enrollments table ---------------------------------------------------------------------------------------
 
 
@@ -351,6 +357,7 @@ MODELS: tuple[type[Item], ...] = (
     DeferredEventItem,
     HistoryEventItem,
     DryRunItem,
+    StoredDueItem,
     EnrollmentItem,
     RateLimitItem,
 )

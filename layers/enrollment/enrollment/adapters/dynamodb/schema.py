@@ -53,6 +53,9 @@ ASSOCIATED = "associated"
 WAITING = "waiting"
 EVENT = "event"
 
+# First part of partition keys with two parts.
+DUE = "due"
+
 # First parts of partition keys with four parts. The keys of records have three.
 REPLAY = "replay"
 RATE_LIMIT = "rate-limit"

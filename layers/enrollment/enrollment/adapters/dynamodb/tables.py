@@ -14,6 +14,7 @@
                                                                     waiting/<event> an event with deferred decisions
                                                                     event/<time>/<event>  an event of the history
                  replay/<portal>/<name>/<part>                      <record>/<event>  decisions of a dry run; digests
+                 due/<shard>                                        <time>/<kind>/<digest>  work that is due then
     enrollments  <portal>/<object type>/<object>                    <flow>          the first enrollment in the flow
                                                                     <flow>/<event>  a re-enrollment by that event
                  rate-limit/<portal>/<flow>/                        <count>/<period>  end of the scheduled entries
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 # Keys in one BatchGetItem, DynamoDB's limit.
 BATCH = 100
+# Deletions in one BatchWriteItem, DynamoDB's limit.
+WRITE_BATCH = 25
 
 Scalar = str | int | bool
 Item = Mapping[str, Any]
@@ -183,6 +186,20 @@ class Table:
     def delete(self, pk: str, sk: str, condition: Expression) -> bool:
         """Return whether the condition was true, so that the item does not exist any more."""
         return self._write(self._client.delete_item, {"Key": _key(pk, sk)}, condition) is not None
+
+    def delete_many(self, keys: Sequence[Key]) -> None:
+        """Delete the items that exist. Keys that DynamoDB leaves unprocessed are deleted again with backoff. Raises
+        Throttled if some are left after all attempts."""
+        for start in range(0, len(keys), WRITE_BATCH):
+            requests: Any = [{"DeleteRequest": {"Key": _key(*key)}} for key in keys[start : start + WRITE_BATCH]]
+            for attempt in attempts():
+                response = self._client.batch_write_item(RequestItems={self.name: requests})
+                requests = response.get("UnprocessedItems", {}).get(self.name)
+                if not requests:
+                    break
+                attempt.wait()
+            else:
+                raise Throttled(f"DynamoDB left {len(requests)} items of {self.name} undeleted; retrying is safe")
 
     def update(self, pk: str, sk: str, update: Expression, condition: Expression) -> Item | None:
         """Return the new values of the updated attributes, or None if the condition was false."""

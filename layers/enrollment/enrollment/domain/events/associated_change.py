@@ -53,7 +53,8 @@ class AssociatedChange(Struct, frozen=True):
 
     ``event``: the event that changed the record. ``object_type_id``: the type of the records to be decided.
     ``object_ids``: these records; None: all that are associated, from the first one whose ID follows ``after``.
-    ``flow_ids``: only these flows are decided; None: all. ``is_replay``: the event was replayed.
+    ``flow_ids``: only these flows are decided; None: all. ``is_replay``: the event was replayed. ``messages_before``:
+    the number of messages that listed the associated records before ``after``.
     """
 
     event: Event
@@ -63,6 +64,7 @@ class AssociatedChange(Struct, frozen=True):
     after: str = ""
     flow_ids: frozenset[str] | None = None
     is_replay: bool = False
+    messages_before: int = 0
 
     def reduced(self) -> "AssociatedChange":
         """Return the change with the changed properties as its only snapshot. The whole snapshot is stored already. The

@@ -10,6 +10,7 @@ from msgspec import Struct
 from enrollment.adapters import aws_clients as clients
 from enrollment.adapters.dynamodb.association_repository import AssociationRepository
 from enrollment.adapters.dynamodb.candidate_flows import DynamoFlows
+from enrollment.adapters.dynamodb.due_items import DynamoDueItems
 from enrollment.adapters.dynamodb.enrollments import DynamoEnrollments
 from enrollment.adapters.dynamodb.flow_repository import DynamoFlowRepository
 from enrollment.adapters.dynamodb.portal_settings_repository import PortalSettingsRepository
@@ -132,7 +133,12 @@ def api_application() -> ApiApplication:
                 SqsQueue(sqs, config.enrollments_queue_url, write_message),
                 bus,
                 SqsRedeliveryScheduler(
-                    sqs, config.redeliveries_queue_url, write_redelivery, now, write_associated_change
+                    sqs,
+                    config.redeliveries_queue_url,
+                    write_redelivery,
+                    now,
+                    write_associated_change,
+                    DynamoDueItems(tables),
                 ),
                 now,
             ),

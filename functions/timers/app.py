@@ -1,0 +1,3 @@
+from enrollment.entrypoints.timer_handler import timer_handler
+
+handler = timer_handler()
