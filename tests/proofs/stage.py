@@ -196,23 +196,7 @@ class Play:
         self.produced: dict[str, str] = {}
         self.time = NOW + 1000
         self.arrivals = Arrivals()
-        for document in story.flows:
-            store(stage.stores.authoring, self.portal, document, 0)
-        for name, record_fields in (story.records or {}).items():
-            properties = {
-                key: TimestampedValue(value, 0) for key, value in record_fields.items() if not key.startswith("in ")
-            }
-            members = {
-                key.removeprefix("in "): TimestampedValue(value, 0)
-                for key, value in record_fields.items()
-                if key.startswith("in ")
-            }
-            stage.stores.records.save(Record(self._key(name), 0, properties, members))
-        for contact, company in story.pairs:
-            there = Association(self._key(contact), self._key(company))
-            stage.associations.save([associated(there, [TO_COMPANY], 0, holds=True)])
-            back = Association(self._key(company), self._key(contact))
-            stage.associations.save([associated(back, [TO_CONTACT], 0, holds=True)])
+        self._store_facts()
         self.started: Run | None = None
         for act in story.before:
             if isinstance(act, Backfill):
@@ -248,6 +232,27 @@ class Play:
             assert outcome.has_crashed, outcome
             self.finish()
             self.time += HALF_AN_HOUR
+
+    def _store_facts(self) -> None:
+        """Store the flows, records and associations that the story begins with."""
+        stage, story = self.stage, self.story
+        for document in story.flows:
+            store(stage.stores.authoring, self.portal, document, 0)
+        for name, record_fields in (story.records or {}).items():
+            properties = {
+                key: TimestampedValue(value, 0) for key, value in record_fields.items() if not key.startswith("in ")
+            }
+            members = {
+                key.removeprefix("in "): TimestampedValue(value, 0)
+                for key, value in record_fields.items()
+                if key.startswith("in ")
+            }
+            stage.stores.records.save(Record(self._key(name), 0, properties, members))
+        for contact, company in story.pairs:
+            there = Association(self._key(contact), self._key(company))
+            stage.associations.save([associated(there, [TO_COMPANY], 0, holds=True)])
+            back = Association(self._key(company), self._key(contact))
+            stage.associations.save([associated(back, [TO_CONTACT], 0, holds=True)])
 
     def _key(self, name: str) -> RecordKey:
         kind, _, object_id = name.partition("/")
