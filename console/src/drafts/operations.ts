@@ -141,6 +141,21 @@ const OF_BOTH_SPELLINGS = operators(
   'IS_EQUAL_TO IS_NOT_EQUAL_TO CONTAINS DOES_NOT_CONTAIN STARTS_WITH ENDS_WITH HAS_EVER_BEEN_EQUAL_TO HAS_NEVER_BEEN_EQUAL_TO',
 );
 
+const FIRST_BY_TYPE: Readonly<Record<string, string>> = {
+  string: 'STRING IS_EQUAL_TO',
+  enumeration: 'ENUMERATION IS_ANY_OF',
+  number: 'NUMBER IS_EQUAL_TO',
+  bool: 'BOOL IS_EQUAL_TO true',
+  date: 'DATE EQUAL',
+  datetime: 'DATETIME IS_AFTER',
+};
+
+/** The meaning that a filter on a property of a type begins with. The type in any case; undefined: not known. */
+export function firstMeaning(meanings: readonly Meaning[], type: string | undefined): Meaning | undefined {
+  const id = FIRST_BY_TYPE[type?.toLowerCase() ?? 'string'] ?? FIRST_BY_TYPE.string;
+  return meanings.find((meaning) => meaning.id === id) ?? meanings[0];
+}
+
 /** The meaning of an operation; null if it has no entry, so that it is shown as it is. */
 export function meaningOf(operation: JsonObject): Meaning | null {
   const operationType = textAt(operation, ['operationType']);
