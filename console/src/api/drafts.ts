@@ -7,8 +7,8 @@ import { api, type Schemas } from './client';
 import { ApiError, dataOf } from './errors';
 
 /** The body of a request: the document as it is. The generated types describe what a browser's JSON can hold. */
-const asBody = <Input>(document: JsonObject): { body: Input; bodySerializer: () => string } => ({
-  body: document as Input,
+const asBody = (document: JsonObject) => ({
+  body: document as unknown as Schemas['FlowInput'],
   bodySerializer: () => write(document),
 });
 
@@ -59,12 +59,12 @@ export async function saveDocument(
 ): Promise<JsonObject> {
   if (flowId === null) {
     const call = 'POST /automation/v4/flows';
-    const request = api.POST('/automation/v4/flows', { ...asBody<Schemas['FlowInput']>(document), parseAs: 'text' });
+    const request = api.POST('/automation/v4/flows', { ...asBody(document), parseAs: 'text' });
     return readObject(call, await dataOf(call, request));
   }
   const call = `PUT /automation/v4/flows/${flowId}`;
   const request = api.PUT('/automation/v4/flows/{flowId}', {
-    ...asBody<Schemas['FlowChange']>(document),
+    ...asBody(document),
     params: { path: { flowId }, query: replaceTriggers ? { replaceTriggers: true } : {} },
     parseAs: 'text',
   });
@@ -73,13 +73,13 @@ export async function saveDocument(
 
 /** The description and the warnings of a draft. Throws ApiError with the faults. */
 export const checkDocument = (document: JsonObject, signal: AbortSignal): Promise<Schemas['FlowCheck']> =>
-  dataOf(
-    'POST /enrollment/v1/flows/check',
-    api.POST('/enrollment/v1/flows/check', { ...asBody<Schemas['FlowInput']>(document), signal }),
-  );
+  dataOf('POST /enrollment/v1/flows/check', api.POST('/enrollment/v1/flows/check', { ...asBody(document), signal }));
 
 export type Impact = Schemas['ImpactPage'];
 export type ImpactEvent = Impact['results'][number];
+
+/** The id of a flow that has none yet. No flow has been saved under it, so each enrollment is gained. */
+const UNSAVED = 'draft of a new flow';
 
 /** What a draft decides on past events, and what the saved revision decides: a hundred events at a time. */
 export const readImpact = (
@@ -90,11 +90,9 @@ export const readImpact = (
   dataOf(
     'POST /enrollment/v1/impact',
     api.POST('/enrollment/v1/impact', {
-      ...asBody<Schemas['ImpactInput']>({
-        flow: document,
-        since: page.since,
-        ...(page.after === undefined ? {} : { after: page.after }),
-      }),
+      body: { flow: asBody(document).body },
+      bodySerializer: () =>
+        write({ flow: { id: UNSAVED, ...document }, since: page.since, ...(page.after === undefined ? {} : { after: page.after }) }),
       signal,
     }),
   );

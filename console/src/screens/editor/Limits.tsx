@@ -1,7 +1,7 @@
 import { Button } from '../../components/Button';
 import { Note } from '../../components/Note';
 import { CONTACT, isAbsent, objectTypeOf, triggerTypeOf, withSetting } from '../../drafts/documents';
-import { at, isObject, type Json, listAt, put } from '../../drafts/json';
+import { at, isObject, type Json, listAt, put, textAt } from '../../drafts/json';
 import { readNumber } from '../../drafts/operations';
 import { editorText as text } from '../../editor-text';
 import { useEditor, useFaults } from './context';
@@ -152,7 +152,7 @@ function RateLimit() {
           <SelectInput
             label={words.ratePeriod}
             path={['enrollmentRateLimit', 'period']}
-            value={String(limit.period)}
+            value={textAt(limit, ['period']) ?? ''}
             choices={PERIODS}
             onChange={(period) => edit((draft) => put(draft, ['enrollmentRateLimit', 'period'], period))}
           />

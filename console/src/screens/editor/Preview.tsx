@@ -79,7 +79,7 @@ export function Preview({ document, because, isValid }: PreviewProps) {
         <>
           {compared.error !== null && <p className="fault">{messageOf(compared.error)}</p>}
           {!isCurrent && !isValid && <p className="muted">{text.preview.waits}</p>}
-          <Result compared={compared} kind={kind} onKind={setKind} />
+          {compared.pages.length > 0 && <Result compared={compared} kind={kind} onKind={setKind} />}
           {isCurrent && compared.pages.at(-1)?.paging !== undefined && (
             <Button isSmall isDisabled={isReading} onPress={() => void readMore()}>
               {text.preview.more}

@@ -1,8 +1,15 @@
 import { Plus } from 'lucide-react';
 
 import { Button } from '../../components/Button';
-import { andBranch, propertyFilter, RE_ENROLL, RE_ENROLLMENT, triggerTypeOf } from '../../drafts/documents';
-import { at, insert, isSame, type Json, listAt, type Path, put, remove, writePath } from '../../drafts/json';
+import {
+  andBranch,
+  objectTypeOf,
+  propertyFilter,
+  RE_ENROLL,
+  RE_ENROLLMENT,
+  triggerTypeOf,
+} from '../../drafts/documents';
+import { at, insert, isSame, type Json, listAt, type Path, put, remove, textAt, writePath } from '../../drafts/json';
 import { editorText as text } from '../../editor-text';
 import { useEditor, useFaults } from './context';
 import { newFilter } from './CriteriaTree';
@@ -94,12 +101,12 @@ function ReEnrollmentTrigger({ trigger, index, count }: { trigger: Json; index: 
     path,
     filters.map((_, row) => [...path, 'filters', row]),
   );
-  const isChange = filters.some((filter) => CHANGE_PROPERTIES.includes(String(at(filter, ['property']))));
+  const isChange = filters.some((filter) => CHANGE_PROPERTIES.includes(textAt(filter, ['property']) ?? ''));
   const has = (property: string): boolean => filters.some((filter) => isSame(at(filter, ['property']), property));
   const name = text.reEnroll.trigger(index + 1);
   const subject = isChange
     ? ({ kind: 'event', event: events.find((event) => event.eventType === 'crm.property_changed') } as const)
-    : ({ kind: 'record', objectTypeId: String(document.objectTypeId) } as const);
+    : ({ kind: 'record', objectTypeId: objectTypeOf(document) } as const);
   const add = (filter: Json, field: string): void => {
     edit((draft) => insert(draft, [...path, 'filters'], filter));
     focusPath(writePath([...path, 'filters', filters.length, ...field.split('.')]));
