@@ -88,7 +88,7 @@ def test_flow_of_the_demonstration_is_built_from_nothing_in_twelve_clicks(
     click = Clicks()
     page.goto(FLOWS)
     click(page.get_by_role("button", name="New flow"))
-    page.get_by_label("Name of the flow").locator("visible=true").last.fill("Looked at prices")
+    page.get_by_role("textbox", name="Name of the flow").fill("Looked at prices")
     page.get_by_label("Search events").fill("page visited")
     click(page.get_by_role("button", name="Page visited website.page_visited"))
     page.keyboard.press("Enter")

@@ -92,7 +92,11 @@ export const readImpact = (
     api.POST('/enrollment/v1/impact', {
       body: { flow: asBody(document).body },
       bodySerializer: () =>
-        write({ flow: { id: UNSAVED, ...document }, since: page.since, ...(page.after === undefined ? {} : { after: page.after }) }),
+        write({
+          flow: { id: UNSAVED, ...document },
+          since: page.since,
+          ...(page.after === undefined ? {} : { after: page.after }),
+        }),
       signal,
     }),
   );

@@ -6,6 +6,7 @@ import { Segmented } from '../../components/Segmented';
 import { type Json, type JsonObject, write, writePath } from '../../drafts/json';
 import { choose, merge, type PartChange } from '../../drafts/merge';
 import { editorText as text } from '../../editor-text';
+import { PartText } from './PartText';
 
 /** What is known when the API refused to store a draft because another revision was stored. */
 export interface Conflict {
@@ -91,10 +92,14 @@ export function ConflictDialog({ conflict, mine, onMerged, onTake, onClose }: Co
                   )}
                 </td>
                 <td>
-                  <PartValue value={part.theirs} base={part.base} />
+                  <PartValue
+                    value={part.theirs}
+                    base={part.base}
+                    label={`${name}, ${text.conflict.theirs(conflict.revision)}`}
+                  />
                 </td>
                 <td>
-                  <PartValue value={part.mine} base={part.base} />
+                  <PartValue value={part.mine} base={part.base} label={`${name}, ${text.conflict.mine}`} />
                 </td>
               </tr>
             );
@@ -106,10 +111,16 @@ export function ConflictDialog({ conflict, mine, onMerged, onTake, onClose }: Co
   );
 }
 
-function PartValue({ value, base }: { value: Json | undefined; base: Json | undefined }) {
+interface PartValueProps {
+  value: Json | undefined;
+  base: Json | undefined;
+  label: string;
+}
+
+function PartValue({ value, base, label }: PartValueProps) {
   if (value === base || (value !== undefined && base !== undefined && write(value) === write(base))) {
     return <span className="muted">{text.conflict.same}</span>;
   }
   if (value === undefined) return <b>{text.conflict.removed}</b>;
-  return <code className="part-value">{write(value, true)}</code>;
+  return <PartText label={label}>{write(value, true)}</PartText>;
 }

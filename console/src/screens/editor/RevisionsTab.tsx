@@ -13,6 +13,7 @@ import { merge } from '../../drafts/merge';
 import { editorText as text } from '../../editor-text';
 import { text as consoleText } from '../../text';
 import { useEditor } from './context';
+import { PartText } from './PartText';
 
 const words = consoleText.flows;
 
@@ -150,8 +151,18 @@ function Comparison({ flowId, older, newer, onClose }: ComparisonProps) {
                 <td>
                   <code>{text.conflict.partName(writePath(part.path).slice(2))}</code>
                 </td>
-                <td>{valueOf(part.base)}</td>
-                <td>{valueOf(part.mine)}</td>
+                <td>
+                  <PartValue
+                    value={part.base}
+                    label={`${writePath(part.path)}, ${consoleText.flows.revision(older)}`}
+                  />
+                </td>
+                <td>
+                  <PartValue
+                    value={part.mine}
+                    label={`${writePath(part.path)}, ${consoleText.flows.revision(newer)}`}
+                  />
+                </td>
               </tr>
             ))}
           </tbody>
@@ -161,9 +172,7 @@ function Comparison({ flowId, older, newer, onClose }: ComparisonProps) {
   );
 }
 
-const valueOf = (value: Json | undefined) =>
-  value === undefined ? (
-    <span className="muted">{text.revisions.absent}</span>
-  ) : (
-    <code className="part-value">{write(value, true)}</code>
-  );
+function PartValue({ value, label }: { value: Json | undefined; label: string }) {
+  if (value === undefined) return <span className="muted">{text.revisions.absent}</span>;
+  return <PartText label={label}>{write(value, true)}</PartText>;
+}

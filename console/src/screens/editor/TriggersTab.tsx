@@ -3,15 +3,16 @@ import type { ReactNode } from 'react';
 import { objectTypeName } from '../../components/records';
 import { OBJECT_TYPES } from '../../drafts/associations';
 import {
+  CRITERIA,
   hasTriggers,
   LIST_CRITERIA,
   nameOf,
   objectTypeOf,
   REFINEMENT,
-  triggerTypeOf,
   withObjectType,
   withSetting,
 } from '../../drafts/documents';
+import { textAt } from '../../drafts/json';
 import { editorText as text } from '../../editor-text';
 import { useEditor, useFaults } from './context';
 import { CriteriaTree } from './CriteriaTree';
@@ -32,7 +33,8 @@ interface TriggersTabProps {
 /** The steps of HubSpot's article, in its order, on one page. */
 export function TriggersTab({ isNew, onReplace, children }: TriggersTabProps) {
   const { document } = useEditor();
-  const type = triggerTypeOf(document);
+  // A flow with a schedule has criteria too. They are shown by their own type.
+  const type = textAt(document, [...CRITERIA, 'type']);
   return (
     <div className="edit">
       <div className="steps">
@@ -52,7 +54,10 @@ export function TriggersTab({ isNew, onReplace, children }: TriggersTabProps) {
         <ReEnrollment />
         <Limits />
       </div>
-      <aside className="aside">{children}</aside>
+      {/* It scrolls, so the keyboard must reach it. */}
+      <aside className="aside" tabIndex={0} aria-label={text.beside}>
+        {children}
+      </aside>
     </div>
   );
 }

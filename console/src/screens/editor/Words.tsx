@@ -1,13 +1,16 @@
 import { CircleAlert, TriangleAlert } from 'lucide-react';
 
+import { Button } from '../../components/Button';
 import { Note } from '../../components/Note';
 import { Pill } from '../../components/Pill';
 import { messageOf } from '../../components/states';
+import { withSuggestion } from '../../drafts/faults';
 import { writePath } from '../../drafts/json';
 import { markNew } from '../../drafts/words';
 import { editorText as text } from '../../editor-text';
 import { text as consoleText } from '../../text';
-import { focusPath } from './focusing';
+import { useEditor } from './context';
+import { focusField } from './focusing';
 import type { DraftCheck } from './useCheck';
 
 interface WordsProps {
@@ -19,6 +22,7 @@ interface WordsProps {
 
 /** The draft in words, with what the saved revision does not say marked; or its faults, each of which leads to its field. */
 export function Words({ check, saved, hasTriggers }: WordsProps) {
+  const { edit, showJson } = useEditor();
   const { last, isCurrent } = check;
   const faults = hasTriggers ? (last?.faults ?? []) : [];
   return (
@@ -55,13 +59,28 @@ export function Words({ check, saved, hasTriggers }: WordsProps) {
           <ul className="faults">
             {faults.map((fault) => (
               <li key={`${writePath(fault.path)} ${fault.code}`}>
-                <button type="button" onClick={() => focusPath(writePath(fault.path))}>
+                <button
+                  type="button"
+                  onClick={() => {
+                    // A part that has no field is edited as JSON.
+                    if (!focusField(writePath(fault.path))) showJson();
+                  }}
+                >
                   <CircleAlert size={14} strokeWidth={1.8} aria-hidden />
                   <span>
                     <code>{writePath(fault.path)}</code>
                     <small>{fault.message}</small>
                   </span>
                 </button>
+                {fault.suggestions.map((suggestion) => (
+                  <Button
+                    key={suggestion}
+                    isSmall
+                    onPress={() => edit((document) => withSuggestion(document, fault, suggestion))}
+                  >
+                    {text.rule.use(suggestion)}
+                  </Button>
+                ))}
               </li>
             ))}
           </ul>
