@@ -81,6 +81,8 @@ export type ImpactEvent = Impact['results'][number];
 /** The id of a flow that has none yet. No flow has been saved under it, so each enrollment is gained. */
 const UNSAVED = 'draft of a new flow';
 
+const EVENTS_A_PAGE = 100;
+
 /** What a draft decides on past events, and what the saved revision decides: a hundred events at a time. */
 export const readImpact = (
   document: JsonObject,
@@ -90,11 +92,12 @@ export const readImpact = (
   dataOf(
     'POST /enrollment/v1/impact',
     api.POST('/enrollment/v1/impact', {
-      body: { flow: asBody(document).body },
+      body: { flow: asBody(document).body, limit: EVENTS_A_PAGE },
       bodySerializer: () =>
         write({
           flow: { id: UNSAVED, ...document },
           since: page.since,
+          limit: EVENTS_A_PAGE,
           ...(page.after === undefined ? {} : { after: page.after }),
         }),
       signal,
