@@ -84,7 +84,7 @@ def test_flow_of_the_demonstration_is_built_from_nothing_in_twelve_clicks(
     page: Page, portal: Portal, problems: Problems
 ) -> None:
     problems.expect(REFUSED)
-    expected = json.loads(PRICES.read_text(encoding="utf-8"))
+    expected = portal.flow("1016")
     click = Clicks()
     page.goto(FLOWS)
     click(page.get_by_role("button", name="New flow"))
