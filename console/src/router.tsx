@@ -42,6 +42,13 @@ const flow = createRoute({
   component: lazyRouteComponent(() => import('./screens/flows/FlowScreen')),
 });
 
+const newFlow = createRoute({
+  getParentRoute: () => root,
+  path: '/flows/new',
+  validateSearch: readFlowSearch,
+  component: lazyRouteComponent(() => import('./screens/editor/NewFlowScreen')),
+});
+
 const catalog = createRoute({
   getParentRoute: () => root,
   path: '/catalog',
@@ -99,7 +106,20 @@ const why = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([index, live, records, record, event, why, flows, flow, catalog, eventType, settings]),
+  routeTree: root.addChildren([
+    index,
+    live,
+    records,
+    record,
+    event,
+    why,
+    flows,
+    newFlow,
+    flow,
+    catalog,
+    eventType,
+    settings,
+  ]),
   basepath: import.meta.env.BASE_URL,
   defaultErrorComponent: ScreenError,
   defaultPreload: 'intent',

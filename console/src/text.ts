@@ -166,6 +166,7 @@ export const text = {
     copyOf: (name: string) => `Copy of ${name}`,
     copyId: 'Copy ID',
     exportJson: 'Export JSON',
+    newFlow: 'New flow',
     import: 'Import JSON',
     imported: (name: string) => `${name} was created, turned off.`,
     notAFlow: (file: string) => `${file} is not a flow: expected a JSON object with the key "type".`,
@@ -175,7 +176,6 @@ export const text = {
     deleteExplanation: 'It enrolls no more records. Its enrollments and its revisions are kept.',
     back: 'Back to the flows',
     revision: (id: string) => `Revision ${id}`,
-    words: 'Overview',
     activity: 'Activity',
     revisions: 'Revisions',
     json: 'JSON',
@@ -196,7 +196,6 @@ export const text = {
     revisionColumn: 'Revision',
     storedAt: 'Stored',
     deletion: 'The flow was deleted.',
-    documentExplanation: 'The document as the API keeps it, in the format of HubSpot’s Automation v4.',
   },
 
   catalog: {

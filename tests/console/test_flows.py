@@ -238,7 +238,7 @@ def test_tabs_of_a_flow_show_its_enrollments_revisions_and_document(page: Page, 
     expect(page.locator(".tabs [aria-current='page']")).to_have_text(["Revisions"])
     expect(rows(page).first).to_contain_text("Enrolls a contact")
     page.get_by_role("link", name="JSON").click()
-    expect(page.get_by_role("region", name="JSON")).to_contain_text('"4-1639801"')
+    expect(page.get_by_label("JSON of the draft")).to_have_value(re.compile('"4-1639801"'))
     page.go_back()
     expect(page).to_have_url(re.compile("tab=revisions"))
 

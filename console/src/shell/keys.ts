@@ -1,7 +1,7 @@
 /**
  * Keys. A component declares its keys with `useKeys` while it is shown; `?` lists the keys of all that is shown.
  *
- * A binding is a key ("j", "/", "Escape", "Enter"), a sequence of two ("g f"), or a key with Ctrl or ⌘ ("mod+k").
+ * A binding is a key ("j", "/", "Escape", "Enter"), a sequence of two ("g f"), or a key with Ctrl or ⌘ ("mod+k", "mod+shift+z").
  */
 
 import { useEffect, useSyncExternalStore } from 'react';
@@ -77,7 +77,8 @@ function bindingOf(keys: string): KeyBinding | undefined {
 function pressed(event: KeyboardEvent): void {
   if (event.defaultPrevented || event.isComposing || event.altKey) return;
   if (event.ctrlKey || event.metaKey) {
-    act(event, bindingOf(`mod+${event.key.toLowerCase()}`));
+    const key = event.key.toLowerCase();
+    act(event, (event.shiftKey ? bindingOf(`mod+shift+${key}`) : undefined) ?? bindingOf(`mod+${key}`));
     return;
   }
   if (isTypedInto(event.target) || ((event.key === 'Enter' || event.key === ' ') && isPressable(event.target))) return;

@@ -18,6 +18,7 @@ import { formatNumber, text } from '../../text';
 import { type FlowsSearch, passes, withoutEmpty } from './filters';
 import { FlowTable } from './FlowTable';
 import { ImportFlow } from './ImportFlow';
+import { NewFlow } from './NewFlow';
 import { useFlowSummaries } from './useFlowSummaries';
 
 const NONE: readonly FlowOverview[] = [];
@@ -71,6 +72,7 @@ export function FlowsScreen() {
             inputRef={searchField}
           />
           <ImportFlow />
+          <NewFlow />
         </>
       }
       bars={bars}
@@ -80,7 +82,7 @@ export function FlowsScreen() {
       ) : flows.data === undefined ? (
         <ErrorState error={flows.error} onRetry={() => void flows.refetch()} />
       ) : all.length === 0 ? (
-        <Empty icon={Workflow} action={<ImportFlow />}>
+        <Empty icon={Workflow} action={<NewFlow />}>
           {text.flows.empty}
         </Empty>
       ) : shown.length === 0 ? (

@@ -47,7 +47,6 @@ export function ImportFlow() {
         }}
       />
       <Button
-        look="primary"
         icon={Upload}
         isCompact
         isDisabled={missingScope !== undefined || imported.isPending}
