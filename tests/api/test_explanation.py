@@ -96,6 +96,7 @@ OTHERWISE = {
     ("again", "1"): ("MET_BEFORE", "DUPLICATE_EVENT"),
     ("three", "1"): ("NOT_MATCHED", "DUPLICATE_EVENT"),
     ("four", "1"): ("NOT_MATCHED", "DUPLICATE_EVENT"),
+    ("own", "1"): ("LOOP_STOPPED", "DUPLICATE_EVENT"),
 }
 
 

@@ -228,7 +228,7 @@ def test_a_deleted_record_is_gone_and_late_events_do_not_bring_it_back() -> None
     for method, body in (("GET", None), ("PATCH", {"properties": {}})):
         answer = api(method, f"{CONTACTS}/101", body)
         assert (answer.status, answer.faults) == (404, [("objectId", "RECORD_DELETED")])
-        assert answer.json["errors"][0]["context"] == {"deletedAt": ["2026-11-23T10:00:00.000Z"]}
+        assert answer.json["errors"][0]["context"] == {"deletedAt": ["2026-11-24T10:00:00.001Z"]}
     key = RecordKey("p1", "0-1", "101")
     assert api.world.records.records[key].properties == {}
 
