@@ -30,6 +30,7 @@ function account(change: Partial<Account> = {}): Account {
       },
     ],
     recordAsOf: '2026-11-28T18:42:07.000Z',
+    isComplete: true,
     suppression: null,
     goal: null,
     refinementCriteria: {

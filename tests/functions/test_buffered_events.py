@@ -245,7 +245,7 @@ def test_a_thread_of_a_batch_that_timed_out_writes_nothing_afterwards(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever of its calls hangs: the record, the history, a claim, a message, an announcement, a confirmation, a
-    rate limit, a waiting event, and the message that schedules it."""
+    rate limit, a waiting event, and the due item or the message that schedules it."""
     monkeypatch.setenv("EVENT_HISTORY_DAYS", "30")
 
     def prepared(portal: str) -> dict[str, Any]:
@@ -253,6 +253,7 @@ def test_a_thread_of_a_batch_that_timed_out_writes_nothing_afterwards(
         put(stack, portal, id=1)
         put(stack, portal, id=2, re_enroll=True, limit={"count": 1, "period": "DAY"})
         put(stack, portal, id=3, criteria=[["city", "IS_EQUAL_TO", "Cork"]], tolerance=5)
+        put(stack, portal, id=4, criteria=[["city", "IS_EQUAL_TO", "Cork"]], tolerance=1)
         at = iso(now())
         return batch(submitted("101", "e1", portal=portal, record={"n": 1}, at=at, sent=at))
 
