@@ -46,7 +46,7 @@ def sweep(app: TimerApplication, seconds: float | None = None) -> Mapping[str, A
     until = began_at + round((WORK_SECONDS if seconds is None else min(WORK_SECONDS, seconds)) * 1000)
     waiting = deque((shard, app.timer_sweep.sweep(shard, until)) for shard in range(DUE_SHARDS))
     results: list[SweepBatch] = []
-    failed: list[int] = []
+    failed: set[int] = set()
     unread: list[Exception] = []
 
     def take_turns(_: int) -> None:
@@ -67,7 +67,7 @@ def sweep(app: TimerApplication, seconds: float | None = None) -> Mapping[str, A
                 continue
             results.append(batch)
             if batch.error is not None and not isinstance(batch.error, DeadlineReached):
-                failed.append(shard)
+                failed.add(shard)
                 app.logger.error("failed", extra={"shard": shard}, exc_info=batch.error)
             waiting.append((shard, batches))
 
