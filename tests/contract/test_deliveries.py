@@ -222,6 +222,14 @@ def test_event_that_is_scheduled_again_has_one_due_item_for_each_group_of_flows(
     ]
 
 
+def test_events_of_two_types_with_one_id_have_two_due_items() -> None:
+    scheduled, at = Scheduled(), 500_000
+    ended = read_event(event({"calls.ended": "ü/101", "id": "e1", "record": {"a": None}}), "calls")
+    for each in (SUBMITTED, ended):
+        scheduled.scheduler.schedule(each, ["1"], at)
+    assert len(scheduled.stored) == 2
+
+
 def test_change_that_is_sent_by_the_timer_is_due_at_once() -> None:
     scheduled = Scheduled()
     scheduled.scheduler.send_by_timer(CHANGE)

@@ -203,7 +203,7 @@ def test_sweep_without_due_items_makes_one_query_for_each_shard_and_logs_nothing
 
 
 def test_sweep_writes_due_items_only(stack: Stack, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The function's policy allows it the partition keys due/* only."""
+    """The function's policy allows it the partition keys due/? and due/?? only."""
     save(stack, *items(clock, 40))
     keys: set[str] = set()
     make = botocore.client.BaseClient._make_api_call

@@ -119,7 +119,8 @@ class SqsRedeliveryScheduler:
         flows = sorted(flow_ids)
         message, now = self._write(event, flows, at, change), self._clock()
         if at - now > LOOK_AHEAD_MS:
-            subject = (str(event.record_key), event.id, change, *flows)
+            # A manual enrollment can have the ID of another event of its record.
+            subject = (str(event.record_key), event.event_type.name, event.id, change, *flows)
             self._due_items.save(due_item(DueKind.EVENT, at, message, *subject))
             return
         self._client.send_message(QueueUrl=self._url, MessageBody=message, DelaySeconds=_delay_seconds(at, now))
