@@ -257,6 +257,27 @@ def test_sweep_fails_if_the_table_cannot_be_read(stack: Stack, clock: Clock, mon
         sweep()
 
 
+def test_shard_that_cannot_be_read_is_logged_and_does_not_delay_the_others(
+    stack: Stack, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = items(clock, 40)
+    save(stack, *saved)
+    unreadable = saved[0].shard
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        calls(
+            patch,
+            lambda operation, arguments: (
+                operation == "Query" and arguments["ExpressionAttributeValues"][":shard"]["S"] == f"due/{unreadable}"
+            ),
+        )
+        with pytest.raises(ConnectionError):
+            sweep()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert unreadable in [each.get("shard") for each in lines if each.get("message") == "failed"]
+    assert {each.shard for each in stored(stack)} == {unreadable}
+
+
 def test_sweep_returns_before_its_deadline(stack: Stack, clock: Clock) -> None:
     saved = items(clock, 3)
     save(stack, *saved)

@@ -62,6 +62,7 @@ def sweep(app: TimerApplication, seconds: float | None = None) -> Mapping[str, A
                 return
             except Exception as error:
                 unread.append(error)
+                app.logger.error("failed", extra={"shard": shard}, exc_info=error)
                 continue
             if batch is None:
                 continue
