@@ -13,16 +13,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from aws_lambda_powertools import Logger
+
 from enrollment.adapters import aws_clients as clients
 from enrollment.adapters.dynamodb.due_items import DynamoDueItems
 from enrollment.adapters.dynamodb.tables import WRITE_BATCH
+from enrollment.adapters.observability import Metrics
 from enrollment.adapters.sqs import BATCH_ENTRIES, SqsWorkQueue
 from enrollment.application.timer_sweep import BATCH_SIZE, TimerSweep
 from enrollment.config import Config
 from enrollment.domain.timers.due_item import DUE_SHARDS, LOOK_AHEAD_MS, DueKind, due_item
 from enrollment.domain.values import iso
+from enrollment.entrypoints import timer_handler
 from enrollment.entrypoints.bootstrap import now
-from enrollment.entrypoints.timer_bootstrap import WORKERS
+from enrollment.entrypoints.timer_bootstrap import WORKERS, TimerApplication
 from enrollment.entrypoints.timer_handler import WORK_SECONDS
 from enrollment.serialization.envelopes import read_event
 from enrollment.serialization.redeliveries import write_redelivery
@@ -106,12 +110,10 @@ def _application(config: Config) -> tuple[DynamoDueItems, TimerSweep, Any]:
 
 
 def _sweep(sweep: TimerSweep) -> int:
-    """Sweep all shards as the function does. Return the number of items that were sent."""
-    until = now() + round(WORK_SECONDS * 1000)
+    """Sweep all shards by the function. Return the number of items that were sent."""
     with ThreadPoolExecutor(WORKERS) as executor:
-        return sum(
-            executor.map(lambda shard: sum(batch.sent for batch in sweep.sweep(shard, until)), range(DUE_SHARDS))
-        )
+        logger, metrics = Logger(level="CRITICAL"), Metrics("Enroll", "bench", now)
+        return int(timer_handler.sweep(TimerApplication(sweep, logger, metrics, executor))["sent"])
 
 
 def _receive(sqs: Any, config: Config, expected: int, received: dict[str, int], deadline: float) -> None:
@@ -171,7 +173,8 @@ def _at_once(config: Config) -> list[str]:
 def _million() -> list[str]:
     """A million items of the same minute, in memory, with the waiting times of AWS on a clock that the calls move.
 
-    One sweep starts each minute. Its threads share a shard's work evenly, so the time of a batch is divided by them."""
+    One sweep starts each minute. The shards take turns, and the threads share them evenly, so the time of a batch is
+    divided by them."""
     due_items, queue = FakeDueItems(), FakeWorkQueue()
     for number in range(MILLION):
         due_items.save(due_item(DueKind.EVENT, number * 60_000 // MILLION, "", str(number)))

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -221,6 +222,14 @@ def test_event_that_is_scheduled_again_has_one_due_item_for_each_group_of_flows(
     ]
 
 
+def test_events_of_two_types_with_one_id_have_two_due_items() -> None:
+    scheduled, at = Scheduled(), 500_000
+    ended = read_event(event({"calls.ended": "ü/101", "id": "e1", "record": {"a": None}}), "calls")
+    for each in (SUBMITTED, ended):
+        scheduled.scheduler.schedule(each, ["1"], at)
+    assert len(scheduled.stored) == 2
+
+
 def test_change_that_is_sent_by_the_timer_is_due_at_once() -> None:
     scheduled = Scheduled()
     scheduled.scheduler.send_by_timer(CHANGE)
@@ -258,6 +267,17 @@ def test_due_items_that_the_queue_rejects_are_sent_again_and_left_out_at_the_end
     accepted = list(SqsWorkQueue(service, "url", lambda: 0).send(items))
     assert accepted == items[:2]
     assert service.calls[1:3] == [["m1", "m2"], ["m2"]]
+
+
+def test_due_items_of_other_calls_are_sent_if_one_call_is_refused() -> None:
+    """For example, because of one message that is too large."""
+    too_long = ClientError({"Error": {"Code": "AWS.SimpleQueueService.BatchRequestTooLong"}}, "SendMessageBatch")
+    service: Any = WorkService([], too_long, [])
+    items = [due_item(DueKind.EVENT, 0, f"m{number}", str(number)) for number in range(25)]
+    accepted: list[DueItem] = []
+    with pytest.raises(ClientError):
+        accepted.extend(SqsWorkQueue(service, "url", lambda: 0).send(items))
+    assert accepted == items[:10] + items[20:]
 
 
 @settings(max_examples=200, deadline=None)

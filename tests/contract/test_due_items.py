@@ -172,3 +172,16 @@ def test_error_of_dynamodb_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
         tables.client.delete_table(TableName=config.records_table)
         with pytest.raises(ClientError):
             DynamoDueItems(tables).save(item("a"))
+
+
+def test_item_of_a_kind_of_a_later_version_does_not_block_its_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was stored before the stack went back to this version, and stays until the later version is deployed again."""
+    with aws(monkeypatch) as config:
+        tables = open_tables(config)
+        stored = DynamoDueItems(tables)
+        known = item("a")
+        unknown = {"pk": f"due/{known.shard}", "sk": "2020-01-01T00:00:00.000Z/visit/0123", "message": "{}"}
+        tables.records.put(unknown)
+        stored.save(known)
+        assert found(stored, NOW + 1) == [known]
+        assert tables.records.get(unknown["pk"], unknown["sk"]) is not None

@@ -2,23 +2,29 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import botocore.client
 import pytest
+from aws_lambda_powertools import Logger
 from msgspec.structs import replace
 
 from enrollment.adapters import backoff
 from enrollment.adapters.dynamodb.due_items import DynamoDueItems
+from enrollment.adapters.observability import Metrics
+from enrollment.application.timer_sweep import BATCH_SIZE, TimerSweep
 from enrollment.domain.enrollment.late_data_tolerance import MINUTE
 from enrollment.domain.events.event import Event
 from enrollment.domain.identifiers import RecordKey
 from enrollment.domain.records.record import Record, TimestampedValue
 from enrollment.domain.timers.due_item import DUE_SHARDS, DueItem, DueKind, due_item
 from enrollment.domain.values import iso
-from enrollment.entrypoints import bootstrap, timer_bootstrap
+from enrollment.entrypoints import bootstrap, timer_bootstrap, timer_handler
+from enrollment.entrypoints.timer_bootstrap import TimerApplication
 from enrollment.serialization.envelopes import read_event
 from enrollment.serialization.redeliveries import write_redelivery
+from tests.support.fakes import FakeDueItems, FakeWorkQueue
 from tests.support.functions import CONTEXT, Stack, batch, calls, counted, function, invoke, left, published, put
 from tests.support.scenario import event
 from tests.support.stores import open_tables
@@ -197,7 +203,7 @@ def test_sweep_without_due_items_makes_one_query_for_each_shard_and_logs_nothing
 
 
 def test_sweep_writes_due_items_only(stack: Stack, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The function's policy allows it the partition keys due/* only."""
+    """The function's policy allows it the partition keys due/? and due/?? only."""
     save(stack, *items(clock, 40))
     keys: set[str] = set()
     make = botocore.client.BaseClient._make_api_call
@@ -251,6 +257,27 @@ def test_sweep_fails_if_the_table_cannot_be_read(stack: Stack, clock: Clock, mon
         sweep()
 
 
+def test_shard_that_cannot_be_read_is_logged_and_does_not_delay_the_others(
+    stack: Stack, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = items(clock, 40)
+    save(stack, *saved)
+    unreadable = saved[0].shard
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        calls(
+            patch,
+            lambda operation, arguments: (
+                operation == "Query" and arguments["ExpressionAttributeValues"][":shard"]["S"] == f"due/{unreadable}"
+            ),
+        )
+        with pytest.raises(ConnectionError):
+            sweep()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert unreadable in [each.get("shard") for each in lines if each.get("message") == "failed"]
+    assert {each.shard for each in stored(stack)} == {unreadable}
+
+
 def test_sweep_returns_before_its_deadline(stack: Stack, clock: Clock) -> None:
     saved = items(clock, 3)
     save(stack, *saved)
@@ -272,3 +299,18 @@ def test_message_is_delayed_until_its_item_is_due(stack: Stack, clock: Clock, mo
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
     assert sweep()["sent"] == 1
     assert delays == [41]
+
+
+def test_shard_with_a_large_backlog_does_not_delay_the_others() -> None:
+    """The clock takes a second for each batch, so the sweep ends when a few batches of each shard are sent."""
+    due_items, queue, now = FakeDueItems(), FakeWorkQueue(), bootstrap.now()
+    overdue = [due_item(DueKind.EVENT, now - 600_000, "", str(number)) for number in range(DUE_SHARDS * 4 * BATCH_SIZE)]
+    oldest = replace(next(each for each in overdue if each.shard == DUE_SHARDS - 1), due_at=now - 900_000)
+    for each in (*overdue, oldest):
+        due_items.save(each)
+    sweep_of_queue = TimerSweep(due_items, queue, lambda: now + 1_000 * (len(queue.sent) // BATCH_SIZE))
+    with ThreadPoolExecutor(1) as executor:
+        app = TimerApplication(sweep_of_queue, Logger(), Metrics("Enroll", "test", bootstrap.now), executor)
+        counts = timer_handler.sweep(app)
+    assert {each.shard for each in queue.sent} == set(range(DUE_SHARDS))
+    assert counts["oldestSeconds"] == 900

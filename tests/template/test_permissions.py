@@ -5,6 +5,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,7 +48,7 @@ from tests.support.functions import CONTEXT, Stack, batch, function, invoke
 from tests.support.permissions import Permission, granted, needed, of_the_key, taken
 from tests.support.scenario import event, flow, load, play, property_filter
 from tests.support.stores import open_tables
-from tests.support.template import DEFAULTS, FUNCTIONS, logical
+from tests.support.template import DEFAULTS, FUNCTIONS, RESOURCES, logical, values_of
 
 SCENARIOS = load(Path(__file__).parents[1] / "scenarios")
 
@@ -389,3 +390,17 @@ def test_no_function_has_other_permissions() -> None:
     """SAM adds its own for logs and traces, and for the destination of failed events."""
     assert "Policies" not in DEFAULTS
     assert not any("Role" in resource for resource in [DEFAULTS, *FUNCTIONS.values()])
+
+
+@pytest.mark.parametrize("function_name", ["TimersFunction", "RunsFunction"])
+def test_functions_that_may_write_due_items_may_write_no_record_beside_them(function_name: str) -> None:
+    (patterns,) = [
+        keys for keys in values_of(RESOURCES[function_name], "dynamodb:LeadingKeys") if keys[0].startswith("due/")
+    ]
+
+    def is_allowed(key: str) -> bool:
+        return any(fnmatchcase(key, pattern) for pattern in patterns)
+
+    assert all(is_allowed(f"due/{shard}") for shard in range(DUE_SHARDS))
+    record_of_portal_due = str(RecordKey("due", "0-1", "1"))
+    assert not is_allowed(record_of_portal_due)

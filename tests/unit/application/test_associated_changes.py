@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from enrollment.application import associated_changes
-from enrollment.application.associated_changes import MAX_MESSAGES_IN_CHAIN, RECORDS_IN_MESSAGE
+from enrollment.application.associated_changes import (
+    MAX_MESSAGES_IN_CHAIN,
+    RECORDS_IN_MESSAGE,
+    AssociatedChangeProcessor,
+)
+from enrollment.application.ports import Throttled
 from enrollment.application.simulation import simulated
 from enrollment.domain.enrollment.decisions import Code
 from enrollment.domain.enrollment.processing_scope import Delivery, ProcessingScope
@@ -151,6 +157,25 @@ def test_long_list_of_contacts_is_continued_by_the_timer_before_lambda_would_sto
 
     assert by_timer == [MAX_MESSAGES_IN_CHAIN, 2 * MAX_MESSAGES_IN_CHAIN, 3 * MAX_MESSAGES_IN_CHAIN]
     assert len(enrolled(world)) == 45
+
+
+def test_delivery_that_is_repeated_after_an_error_of_the_queue_leaves_one_further_chain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(associated_changes, "MAX_ASSOCIATIONS", 2)
+    world = world_with_contacts(60)
+    change_company(world, 500, "Acme")
+    (first,) = changes_sent(world)
+    tenth = replace(first, messages_before=MAX_MESSAGES_IN_CHAIN - 1)
+    by_timer: list[AssociatedChange] = []
+    monkeypatch.setattr(world.redeliveries, "send_by_timer", by_timer.append)
+    processor = AssociatedChangeProcessor(world.processor)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.redeliveries, "send", Mock(side_effect=Throttled("SQS did not accept 1 message")))
+        with pytest.raises(Throttled):
+            processor.process(tenth)
+    processor.process(tenth)
+    assert len(by_timer) == 1
 
 
 def test_small_company_needs_no_further_message() -> None:

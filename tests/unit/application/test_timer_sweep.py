@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 from msgspec.structs import replace
 
-from enrollment.application.timer_sweep import BATCH_SIZE, SweepBatch, TimerSweep
+from enrollment.application.timer_sweep import BATCH_SIZE, MAX_FAILED_BATCHES, SweepBatch, TimerSweep
 from enrollment.domain.timers.due_item import DUE_SHARDS, LOOK_AHEAD_MS, DueItem, DueKind, due_item
 from tests.support.fakes import FakeDueItems, FakeWorkQueue
 
@@ -112,18 +112,47 @@ class _FailingQueue(FakeWorkQueue):
             yield each
 
 
-def test_error_of_the_queue_ends_the_shard_and_what_was_accepted_is_deleted(timers: Timers) -> None:
-    items = one_shard(BATCH_SIZE * 3)
+def test_errors_of_the_queue_end_the_shard_and_what_was_accepted_is_deleted(timers: Timers) -> None:
+    items = one_shard(BATCH_SIZE * 6)
     timers.save(*items)
     timers.queue = _FailingQueue(BATCH_SIZE + 7)
     timers.sweep = replace(timers.sweep, work_queue=timers.queue)
 
     batches = timers.run()
 
-    assert [(batch.sent, batch.left) for batch in batches] == [(BATCH_SIZE, 0), (7, BATCH_SIZE - 7)]
+    failed = [(0, BATCH_SIZE)] * (MAX_FAILED_BATCHES - 1)
+    assert [(batch.sent, batch.left) for batch in batches] == [(BATCH_SIZE, 0), (7, BATCH_SIZE - 7), *failed]
     assert isinstance(batches[-1].error, ConnectionError)
     assert timers.queue.sent == items[: BATCH_SIZE + 7]
     assert timers.left == set(items[BATCH_SIZE + 7 :])
+
+
+class _QueueWithPoison(FakeWorkQueue):
+    """Fails for a batch that has one of these items."""
+
+    def __init__(self, poison: set[str]) -> None:
+        super().__init__()
+        self.poison = poison
+
+    def send(self, items: Sequence[DueItem]) -> Iterable[DueItem]:
+        for each in items:
+            if each.id in self.poison:
+                raise ValueError("BatchRequestTooLong")
+            self.sent.append(each)
+            yield each
+
+
+def test_item_that_the_queue_never_accepts_does_not_block_the_later_batches(timers: Timers) -> None:
+    items = one_shard(BATCH_SIZE * 6)
+    timers.save(*items)
+    poison = {items[0].id, items[BATCH_SIZE].id, items[BATCH_SIZE * 3].id}
+    timers.queue = _QueueWithPoison(poison)
+    timers.sweep = replace(timers.sweep, work_queue=timers.queue)
+
+    timers.run()
+
+    assert set(items[BATCH_SIZE * 4 :]) <= set(timers.queue.sent)
+    assert items[0] in timers.left
 
 
 def test_item_that_was_sent_and_not_deleted_is_sent_again(timers: Timers, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from botocore.exceptions import ClientError
+
 from enrollment.adapters.backoff import attempts
 from enrollment.application.ports import DueItems, Throttled
 from enrollment.domain.enrollment.enrollments import Enrollment
@@ -117,7 +119,8 @@ class SqsRedeliveryScheduler:
         flows = sorted(flow_ids)
         message, now = self._write(event, flows, at, change), self._clock()
         if at - now > LOOK_AHEAD_MS:
-            subject = (str(event.record_key), event.id, change, *flows)
+            # A manual enrollment can have the ID of another event of its record.
+            subject = (str(event.record_key), event.event_type.name, event.id, change, *flows)
             self._due_items.save(due_item(DueKind.EVENT, at, message, *subject))
             return
         self._client.send_message(QueueUrl=self._url, MessageBody=message, DelaySeconds=_delay_seconds(at, now))
@@ -158,16 +161,27 @@ class SqsWorkQueue:
 
     def send(self, items: Sequence[DueItem]) -> Iterator[DueItem]:
         """Yield each item as soon as SQS has accepted its message. Rejected messages are sent again with backoff.
-        Raises botocore's ClientError."""
+
+        A call that SQS refuses does not prevent the other calls, because a message can be the cause. Raises the first
+        ClientError after the last call."""
+        refusal: ClientError | None = None
         for batch in _batches([(item, item.message) for item in items]):
-            now = self._clock()
-            by_id = {str(number): item for number, (item, _) in enumerate(batch)}
-            entries = {
-                entry_id: _message(entry_id, item.message, _delay_seconds(item.due_at, now))
-                for entry_id, item in by_id.items()
-            }
-            for entry_id in _send_entries(self._client, self._url, entries):
-                yield by_id[entry_id]
+            try:
+                yield from self._send(batch)
+            except ClientError as error:
+                refusal = refusal or error
+        if refusal is not None:
+            raise refusal
+
+    def _send(self, batch: Sequence[tuple[DueItem, str]]) -> Iterator[DueItem]:
+        now = self._clock()
+        by_id = {str(number): item for number, (item, _) in enumerate(batch)}
+        entries = {
+            entry_id: _message(entry_id, item.message, _delay_seconds(item.due_at, now))
+            for entry_id, item in by_id.items()
+        }
+        for entry_id in _send_entries(self._client, self._url, entries):
+            yield by_id[entry_id]
 
 
 def _delay_seconds(at: Instant, now: Instant) -> int:

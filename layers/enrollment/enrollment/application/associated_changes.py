@@ -62,11 +62,13 @@ class AssociatedChangeProcessor(Struct, frozen=True):
         messages = [replace(change, object_ids=tuple(page), after="") for page in _pages(object_ids)]
         redeliveries = self.processor.deferrals.redeliveries
         following = replace(change, after=associations[-1].other.object_id, messages_before=change.messages_before + 1)
-        if has_more and following.messages_before % MAX_MESSAGES_IN_CHAIN == 0:
-            redeliveries.send_by_timer(following)
-        elif has_more:
+        is_by_timer = has_more and following.messages_before % MAX_MESSAGES_IN_CHAIN == 0
+        if has_more and not is_by_timer:
             messages.append(following)
         redeliveries.send(messages)
+        if is_by_timer:
+            # Last, because each delivery that fails after it would leave another chain of messages.
+            redeliveries.send_by_timer(following)
 
     def _decide(self, change: AssociatedChange, object_ids: Sequence[str]) -> None:
         scope = ProcessingScope(change.flow_ids, Delivery.REPLAY if change.is_replay else Delivery.FIRST)

@@ -17,11 +17,15 @@ from enrollment.domain.values import Instant
 # Items that are sent before they are deleted together: five calls of SendMessageBatch and two of BatchWriteItem.
 BATCH_SIZE = 50
 
+# Batches in a row with an error, after which the sweep of a shard ends. An item that causes an error stays, and must
+# not block the items after it.
+MAX_FAILED_BATCHES = 3
+
 
 class SweepBatch(Struct, frozen=True):
     """The result of one batch. ``oldest_due_at``: when its first item was due. ``sent``: the number of items that the
     queue accepted. ``left``: the number of items that it did not accept, which the next sweep sends again. ``error``:
-    why the sweep of the shard ended with this batch."""
+    why some are left, or were not deleted."""
 
     oldest_due_at: Instant
     sent: int
@@ -40,16 +44,18 @@ class TimerSweep(Struct, frozen=True):
         """Send the items of a shard that are due within LOOK_AHEAD_MS, and delete those that the queue accepted.
 
         The batches are processed as the results are consumed. No batch begins after ``until``. It is safe to stop at
-        any point, because the next sweep finds the rest. Errors of a batch are returned, and end the sweep of the
-        shard; errors of the search are raised.
+        any point, because the next sweep finds the rest. Errors of a batch are returned; MAX_FAILED_BATCHES in a row
+        end the sweep of the shard. Errors of the search are raised.
         """
+        failed = 0
         for batch in _batches(self.due_items.due_before(shard, self.clock() + LOOK_AHEAD_MS)):
             if self.clock() >= until:
                 return
             accepted: list[DueItem] = []
             error = self._send(batch, accepted)
             yield SweepBatch(batch[0].due_at, len(accepted), len(batch) - len(accepted), error)
-            if error is not None:
+            failed = 0 if error is None else failed + 1
+            if failed == MAX_FAILED_BATCHES:
                 return
 
     def _send(self, batch: Sequence[DueItem], accepted: list[DueItem]) -> Exception | None:

@@ -1,5 +1,6 @@
 """The Lambda handler of the function that sends due work, which a schedule invokes each minute."""
 
+from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from enrollment.application.timer_sweep import SweepBatch
 from enrollment.domain.timers.due_item import DUE_SHARDS
 from enrollment.entrypoints.batch_executor import run_grouped
 from enrollment.entrypoints.event_handlers import DEADLINE_MARGIN_SECONDS, Handler
-from enrollment.entrypoints.timer_bootstrap import TimerApplication, timer_application
+from enrollment.entrypoints.timer_bootstrap import WORKERS, TimerApplication, timer_application
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -38,20 +39,42 @@ def timer_handler() -> Handler:
 
 def sweep(app: TimerApplication, seconds: float | None = None) -> Mapping[str, Any]:
     """Send the work of all shards that is due soon. ``seconds``: until the invocation must end; None: there is no
-    limit. A shard that fails does not delay the others."""
+    limit. The shards take turns, one batch each, so that a shard with a large number of due items does not delay the
+    others. A shard that fails does not delay them either. Raises the error of a shard that could not be read, after
+    the others are done."""
     began_at = app.timer_sweep.clock()
     until = began_at + round((WORK_SECONDS if seconds is None else min(WORK_SECONDS, seconds)) * 1000)
+    waiting = deque((shard, app.timer_sweep.sweep(shard, until)) for shard in range(DUE_SHARDS))
     results: list[SweepBatch] = []
-    failed: list[int] = []
+    failed: set[int] = set()
+    unread: list[Exception] = []
 
-    def work(shard: int) -> None:
-        for batch in app.timer_sweep.sweep(shard, until):
+    def take_turns(_: int) -> None:
+        while waiting:
+            # Only this thread has the shard until it is appended again.
+            try:
+                shard, batches = waiting.popleft()
+            except IndexError:  # another thread has taken the last shard
+                return
+            try:
+                batch = next(batches, None)
+            except DeadlineReached:
+                return
+            except Exception as error:
+                unread.append(error)
+                app.logger.error("failed", extra={"shard": shard}, exc_info=error)
+                continue
+            if batch is None:
+                continue
             results.append(batch)
             if batch.error is not None and not isinstance(batch.error, DeadlineReached):
-                failed.append(shard)
+                failed.add(shard)
                 app.logger.error("failed", extra={"shard": shard}, exc_info=batch.error)
+            waiting.append((shard, batches))
 
-    run_grouped([[shard] for shard in range(DUE_SHARDS)], work, app.executor, None, seconds)
+    run_grouped([[worker] for worker in range(WORKERS)], take_turns, app.executor, None, seconds)
+    if unread:
+        raise unread[0]
     # A copy, because a thread that outlives the timeout can still append.
     batches = list(results)
     oldest_ms = max((began_at - batch.oldest_due_at for batch in batches), default=0)

@@ -7,6 +7,8 @@ from enrollment.adapters.dynamodb.tables import Expression, Item, Key, Tables
 from enrollment.domain.timers.due_item import DueItem, DueKind
 from enrollment.domain.values import Instant, iso, read_instant
 
+_KINDS = frozenset(DueKind)
+
 
 class DynamoDueItems:
     """The port DueItems (``application.ports``).
@@ -23,9 +25,10 @@ class DynamoDueItems:
         self._table.put({"pk": pk, "sk": sk, "message": item.message})
 
     def due_before(self, shard: int, instant: Instant) -> Iterator[DueItem]:
-        """Yield the items in the order of their times. A page has at most 1 MB."""
+        """Yield the items in the order of their times. A page has at most 1 MB. Items of an unknown kind are left to
+        the later version that has written them."""
         condition = Expression("pk = :shard AND sk < :instant", shard=_partition(shard), instant=iso(instant))
-        return map(_due_item, self._table.query(condition, is_consistent=False))
+        return filter(None, map(_due_item, self._table.query(condition, is_consistent=False)))
 
     def delete(self, items: Sequence[DueItem]) -> None:
         """Delete the items with BatchWriteItem. Raises Throttled and botocore's ClientError."""
@@ -40,6 +43,8 @@ def _partition(shard: int) -> str:
     return f"{DUE}/{shard}"
 
 
-def _due_item(item: Item) -> DueItem:
+def _due_item(item: Item) -> DueItem | None:
     due_at, kind, item_id = item["sk"].split("/")
+    if kind not in _KINDS:
+        return None
     return DueItem(DueKind(kind), read_instant(due_at) or 0, item_id, item["message"])
