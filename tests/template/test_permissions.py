@@ -250,13 +250,13 @@ def play_api(stack: Stack, recorder: Recorder, function: str) -> None:
     # The API has the clock of this machine, and its events are sent after what it changes.
     Deployed.now = now() + 60_000
     names = example_portal()
-    limited = flow({"id": 7, "event": "forms.submitted", "re_enroll": True, "limit": {"count": 1, "period": "HOUR"}})
+    limited = flow({"id": 7, "event": "forms.submitted", "re_enroll": True, "limit": {"count": 1, "period": "MINUTE"}})
     with recorder.of(function):
         play_examples(names)
         assert call("GET", "/crm/v3/objects/contacts/ada@example.com", idProperty="email")[0] == 404
         assert call("PUT", "/automation/v4/flows/7", limited)[0] == 201
-        # The second one is delayed.
-        for _ in range(2):
+        # The message of the second is delayed. The third becomes a due item.
+        for _ in range(3):
             assert call("POST", "/enrollment/v1/flows/7/enrollments", {"objectId": "101"})[0] == 201
     api_handler._parts.cache_clear()
 
@@ -289,12 +289,12 @@ def play_unconfirmed(stack: Stack, recorder: Recorder, function_name: str) -> No
 
 
 def play_runs(stack: Stack, recorder: Recorder, function_name: str) -> None:
-    """A backfill of a flow with a rate limit: one record enters at once, and one later. The criteria are about
+    """A backfill of a flow with a rate limit: one record enters at once, and two later. The criteria are about
     companies."""
     deployed = Deployed(stack, recorder, function_name)
     Deployed.now = deployed.now = bootstrap.now()
-    # The second enrollment is delayed by an hour, so it becomes a due item.
-    limit = {"count": 1, "period": "HOUR"}
+    # The second enrollment is delayed by a minute, so its message is delayed. The third becomes a due item.
+    limit = {"count": 1, "period": "MINUTE"}
     document = flow({"id": 1, "filters": [["city", "IS_EQUAL_TO", "Cork"]], "limit": limit})
     company = {"filterBranchType": "ASSOCIATION", "objectTypeId": "0-2", "operator": "IN_LIST", "filterBranches": []}
     company |= {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 279, "filters": []}
@@ -304,7 +304,7 @@ def play_runs(stack: Stack, recorder: Recorder, function_name: str) -> None:
     records = DynamoRecords(open_tables(stack.config))
     city = {"city": TimestampedValue("Cork", 1_000)}
     records.save(Record(RecordKey(portal, "0-2", "9"), 1_000))
-    for number in range(2):
+    for number in range(3):
         key, other = RecordKey(portal, "0-1", f"10{number}"), RecordKey(portal, "0-2", "9")
         records.save(Record(key, 1_000, city))
         kind = AssociationType("HUBSPOT_DEFINED", 279)
@@ -319,12 +319,12 @@ def play_runs(stack: Stack, recorder: Recorder, function_name: str) -> None:
         listing,
         bootstrap.new_id,
     )
-    backfills.start(BackfillRequest(portal, "1", False, "ada", confirm=2), Deployed.now)
+    backfills.start(BackfillRequest(portal, "1", False, "ada", confirm=3), Deployed.now)
     run_bootstrap.run_application.cache_clear()
     with recorder.of(function_name):
         answer = function(function_name).handler({}, CONTEXT)
     run_bootstrap.run_application.cache_clear()
-    assert (answer["records"], answer["failed"]) == (2, 0)
+    assert (answer["records"], answer["failed"]) == (3, 0)
 
 
 def play_timers(stack: Stack, recorder: Recorder, function_name: str) -> None:
