@@ -173,7 +173,7 @@ def test_misspelled_property_has_its_fault_at_the_field_and_a_button_that_correc
     expect(trigger.get_by_label("Property")).to_have_attribute("aria-invalid", "true")
     expect(trigger.get_by_role("alert")).to_contain_text("hs_url_pth")
     expect(words(opened).get_by_text("1 fault")).to_be_visible()
-    words(opened).get_by_role("button").click()
+    words(opened).get_by_role("button", name="$.enrollmentCriteria").click()
     expect(trigger.get_by_label("Property")).to_be_focused()
     trigger.get_by_role("button", name="Use hs_url_path").click()
     is_valid(opened)

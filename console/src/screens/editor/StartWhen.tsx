@@ -45,7 +45,7 @@ export function StartWhen({ isNew, onReplace }: StartWhenProps) {
         <small>{text.start.hint}</small>
       </header>
       {isNew ? (
-        <div className="types" role="radiogroup" aria-label={text.start.title}>
+        <div className="trigger-kinds" role="radiogroup" aria-label={text.start.title}>
           {TYPES.map((option) => (
             <ChoiceCard
               key={option}
@@ -94,7 +94,7 @@ export function StartWhen({ isNew, onReplace }: StartWhenProps) {
         }
       >
         {!isNew && (
-          <div className="types" role="radiogroup" aria-label={text.start.chosen}>
+          <div className="trigger-kinds" role="radiogroup" aria-label={text.start.chosen}>
             {TYPES.filter((option) => option !== type).map((option) => (
               <ChoiceCard
                 key={option}

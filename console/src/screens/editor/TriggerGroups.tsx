@@ -73,7 +73,7 @@ export function TriggerGroups() {
 
 export function Or() {
   return (
-    <div className="or">
+    <div className="or-divider">
       <span>{text.group.or}</span>
     </div>
   );
