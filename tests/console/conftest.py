@@ -56,6 +56,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--renew-pictures", action="store_true", help="Store the pictures of the documentation anew.")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The pictures come first. Later tests create flows and events, which the pages then show too."""
+    items.sort(key=lambda item: item.path.name != "test_pictures.py")
+
+
 def browser_path(playwright: Playwright) -> str | None:
     """Return the path of a Chromium: the one that ENROLL_BROWSER names, one on the PATH, or Playwright's own."""
     named = os.environ.get("ENROLL_BROWSER")
