@@ -204,7 +204,7 @@ function useEditorKeys(draft: Draft, showJson: () => void, save: () => void): vo
   useKeys(text.triggers, bindings);
 }
 
-/** What is asked if the API refuses to store the draft. */
+/** The question to the user if the API refuses to store the draft. */
 function SaveDialogs({ draft, save, flowId }: { draft: Draft; save: Save; flowId: string | null }) {
   const { conflict } = save;
   return (

@@ -23,7 +23,7 @@ export interface Save {
   /** Someone else stored a revision meanwhile. */
   readonly conflict: Conflict | null;
   readonly closeConflict: () => void;
-  /** What the API says that saving would remove; null: nothing is asked. */
+  /** What saving would remove, in the words of the API. Null: there is no question to the user. */
   readonly replaces: string | null;
   readonly confirmReplace: () => void;
   readonly cancelReplace: () => void;
